@@ -1,0 +1,218 @@
+//! The broker: the use cases, on top of leases, browsers and fetches.
+//!
+//! What clients ask for ends here, whatever the transport: [`Broker::acquire`] and its kin for
+//! leases, [`Broker::attach`] for the gateway, [`Broker::fetch`], [`Broker::status`]. The rooms
+//! below do not know one another; they meet here.
+
+mod acquire;
+mod attach;
+mod error;
+mod guard;
+mod idempotence;
+mod spec;
+mod status;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+
+pub use acquire::{Held, Leased, Subject};
+pub use attach::Attachment;
+pub use error::Error;
+pub use guard::LeaseGuard;
+pub use spec::{AcquireSpec, LeaseConfig, Violation};
+pub use status::{Status};
+
+use self::idempotence::Requests;
+use crate::{
+    browser::{BrowserId, Pool},
+    deadline::Deadline,
+    drain::Drain,
+    fetch::{self, Fetcher},
+    lease::{self, EndReason, LeaseId, Lessor, Now, Record, Table},
+    metrics::Metrics,
+};
+
+/// The use cases; clones share one broker.
+#[derive(Clone, Debug)]
+pub struct Broker(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: LeaseConfig,
+    pool: Pool,
+    fetcher: Fetcher,
+    lessor: Lessor<Held, Subject>,
+    requests: Requests,
+    drain: Drain,
+    metrics: Metrics,
+}
+
+/// How long an ended lease stays visible with its reason.
+const HISTORY: Duration = Duration::from_secs(300);
+
+impl Broker {
+    /// A broker over `pool` and `fetcher`.
+    #[must_use]
+    pub fn start(
+        config: LeaseConfig,
+        pool: Pool,
+        fetcher: Fetcher,
+        drain: &Drain,
+        metrics: &Metrics,
+    ) -> Self {
+        let lessor = Lessor::start(Table::new(HISTORY), drain, {
+            let metrics = metrics.clone();
+            move |record, held| finish(&metrics, &record, held)
+        });
+        Self(Arc::new(Inner {
+            config,
+            pool,
+            fetcher,
+            lessor,
+            requests: Requests::default(),
+            drain: drain.clone(),
+            metrics: metrics.clone(),
+        }))
+    }
+
+    /// Extends a lease to now plus its TTL, or plus `ttl`, which then stays.
+    ///
+    /// # Errors
+    /// [`Error::Lease`] for one that is unknown or has ended; [`Error::Invalid`] for a TTL out of
+    /// range.
+    pub fn renew(&self, id: LeaseId, ttl: Option<Duration>) -> Result<Record<Subject>, Error> {
+        let ttl = ttl.map(|ttl| self.0.config.check_ttl(ttl)).transpose()?;
+        let renew = |table: &mut Table<_, _>| table.renew(id, ttl, Now::read());
+        Ok(self.0.lessor.write(renew)?)
+    }
+
+    /// Ends a lease for `reason`. One that has ended already is returned as it ended.
+    ///
+    /// # Errors
+    /// [`Error::Lease`] for an unknown one.
+    pub fn end(&self, id: LeaseId, reason: EndReason) -> Result<Record<Subject>, Error> {
+        let ended = self.0.lessor.write(|table| table.end(id, reason, Now::read()));
+        match ended {
+            Ok((record, held)) => {
+                finish(&self.0.metrics, &record, held);
+                Ok(record)
+            }
+            Err(_before) => self.get(id),
+        }
+    }
+
+    /// What is known of a lease, live or recently ended.
+    ///
+    /// # Errors
+    /// [`Error::Lease`] for an unknown one.
+    pub fn get(&self, id: LeaseId) -> Result<Record<Subject>, Error> {
+        Ok(self.0.lessor.read(|table| table.get(id).cloned())?)
+    }
+
+    /// The leases after `after`, at most `size`, in the order of their grant, that `wanted` lets
+    /// through. The second value is where the next page begins, when there is one.
+    #[must_use]
+    pub fn list(
+        &self,
+        after: Option<LeaseId>,
+        size: usize,
+        ended: bool,
+        wanted: impl Fn(&Record<Subject>) -> bool,
+    ) -> (Vec<Record<Subject>>, Option<LeaseId>) {
+        self.0.lessor.read(|table| {
+            let mut found = table.list(after, ended).filter(|record| wanted(record));
+            let page: Vec<_> = found.by_ref().take(size).cloned().collect();
+            let more = found.next().is_some();
+            let next = page.last().map(|record| record.id).filter(|_| more);
+            (page, next)
+        })
+    }
+
+    /// Follows the end of a live lease.
+    ///
+    /// # Errors
+    /// [`Error::Lease`] when it does not live.
+    pub fn watch_end(&self, id: LeaseId) -> Result<watch::Receiver<Option<EndReason>>, Error> {
+        let watch = self.0.lessor.read(|table| {
+            let held = table.resource(id);
+            held.map(Held::watch_end).ok_or(lease::Error::Unknown)
+        });
+        Ok(watch?)
+    }
+
+    /// Fetches a page.
+    ///
+    /// # Errors
+    /// [`Error::Draining`], else [`Error::Fetch`].
+    ///
+    /// # Cancel safety
+    /// Yes: what the fetch used is given back.
+    pub async fn fetch(
+        &self,
+        request: fetch::Request,
+        deadline: Deadline,
+    ) -> Result<fetch::Response, Error> {
+        let _running = self.0.drain.admit()?;
+        let cut = self.0.drain.cut_token();
+        let fetched = cut.run_until_cancelled(self.0.fetcher.fetch(request, deadline)).await;
+        Ok(fetched.ok_or(Error::Draining)??)
+    }
+
+    /// Retires an idle or shared browser.
+    ///
+    /// # Errors
+    /// [`Error::Browser`] when there is none of that name or it is leased.
+    pub fn retire(&self, id: BrowserId) -> Result<(), Error> {
+        Ok(self.0.pool.retire(id)?)
+    }
+
+    /// Admission, and the way to a drain.
+    #[must_use]
+    pub fn drain(&self) -> &Drain {
+        &self.0.drain
+    }
+
+    /// The bounds and defaults of leases.
+    #[must_use]
+    pub fn lease_config(&self) -> &LeaseConfig {
+        &self.0.config
+    }
+
+    /// Ends every lease with `reason`: the second phase of a drain.
+    pub fn end_all(&self, reason: EndReason) {
+        let (leases, _) = self.list(None, usize::MAX, false, |_| true);
+        for record in leases {
+            // One that ended meanwhile is what we want.
+            let _ = self.end(record.id, reason);
+        }
+    }
+
+    /// When a caller that was refused may try again: when enough leases will have ended for those
+    /// that wait and for it, as far as is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        const SOONEST: Duration = Duration::from_millis(100);
+        const LATEST: Duration = Duration::from_secs(60);
+        let ends = self.0.lessor.read(Table::known_ends);
+        let ahead = self.0.pool.waiting().min(ends.len().saturating_sub(1));
+        let end = ends.get(ahead).map(|end| end.saturating_duration_since(Instant::now()));
+        end.unwrap_or(SOONEST).clamp(SOONEST, LATEST)
+    }
+}
+
+/// What happens once a lease has ended, whatever the reason: those who use it are told, and what
+/// it held goes the one way out.
+fn finish(metrics: &Metrics, record: &Record<Subject>, held: Held) {
+    let Some((reason, at)) = record.ended else {
+        return;
+    };
+    let lived = at.duration_since(record.created).unwrap_or_default();
+    metrics.lease_ended(reason.as_str(), lived);
+    let millis = u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        lease = %record.id, browser = %record.subject.browser, reason = reason.as_str(), millis,
+        "lease.ended"
+    );
+    held.end(reason);
+}

@@ -1,0 +1,60 @@
+//! A browser that is one client's alone.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{
+    chrome::Browser,
+    pool::{Pool, Taken},
+    process::Exit,
+    queue::Slot,
+    registry::State,
+};
+use crate::metrics::Retire;
+
+/// A browser that is one client's alone. When dropped it is destroyed, never used again: whoever
+/// had it may have done anything to it. Its place in the pool is free once nothing of it is left.
+#[derive(Debug)]
+pub struct LeasedBrowser {
+    browser: Arc<Browser>,
+    pool: Pool,
+    /// `None` only once dropped.
+    taken: Option<Taken>,
+    slot: Option<Slot>,
+}
+
+impl LeasedBrowser {
+    pub(super) fn new(pool: Pool, taken: Taken, slot: Option<Slot>) -> Self {
+        let browser = Arc::clone(&taken.0);
+        browser.hand_over();
+        browser.used();
+        browser.state(State::Leased);
+        Self {
+            browser,
+            pool,
+            taken: Some(taken),
+            slot,
+        }
+    }
+
+    /// The browser.
+    #[must_use]
+    pub const fn browser(&self) -> &Arc<Browser> {
+        &self.browser
+    }
+
+    /// Follows the end of its main process, be it a crash or a kill by the supervisor.
+    #[must_use]
+    pub fn watch_exit(&self) -> watch::Receiver<Option<Exit>> {
+        self.browser.watch_exit()
+    }
+}
+
+impl Drop for LeasedBrowser {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            self.pool.destroy(taken, self.slot.take(), Retire::Leased);
+        }
+    }
+}

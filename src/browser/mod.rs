@@ -1,0 +1,66 @@
+//! Browsers: processes that Berth starts, owns and never loses.
+//!
+//! * [`Browser`] is one running Chromium: its process tree, profile directory and DevTools
+//!   connection. It is killed when dropped, and *gone* when nothing of it is left.
+//! * [`Pool`] keeps some warm and never has more than its maximum. [`Pool::queue`] leads to a
+//!   [`LeasedBrowser`], one client's alone and destroyed after use; [`Pool::seat`] to a [`Seat`],
+//!   room for one isolated context in a *shared* browser that only Berth drives.
+//! * A supervisor task checks, measures and retires them whatever their users do.
+//!
+//! This floor knows neither leases nor requests: nothing here imports a floor above.
+
+pub mod cdp;
+pub mod census;
+mod chrome;
+pub mod executable;
+pub mod launch;
+mod launches;
+mod leased;
+mod pool;
+mod process;
+mod profile;
+mod queue;
+mod registry;
+mod rundir;
+mod seats;
+mod starter;
+mod supervisor;
+
+use std::sync::Arc;
+
+pub use chrome::{Browser, BrowserId, Endpoint, Product};
+pub use launches::{Launches, Tally};
+pub use leased::LeasedBrowser;
+pub use pool::{Config, Demand, Place, Pool};
+pub use process::{Exit, Kill};
+pub use profile::{Profile, Proxy, Viewport};
+pub use queue::Position;
+pub use registry::{Seen, State};
+pub use rundir::{Error as RunDirError, RunDir, Swept};
+pub use seats::Seat;
+
+/// Why there is no browser for a caller.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing was free, and the queue is as long as it may be.
+    #[error("the queue is full: {0}")]
+    QueueFull(Demand),
+    /// Nothing became free within the wait.
+    #[error("no browser became free in time: {0}")]
+    Exhausted(Demand),
+    /// Browsers cannot be launched.
+    #[error("no browser can be launched: {0}")]
+    Unavailable(Arc<launch::Error>),
+    /// The broker is shutting down.
+    #[error("the broker is shutting down")]
+    Draining,
+    /// The caller's deadline passed.
+    #[error("the deadline passed")]
+    Passed,
+    /// There is no such browser.
+    #[error("there is no {0}")]
+    Unknown(BrowserId),
+    /// A leased browser goes with its lease.
+    #[error("{0} is leased: end its lease instead")]
+    Leased(BrowserId),
+}

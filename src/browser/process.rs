@@ -1,0 +1,270 @@
+//! One browser's process tree, from the fork to the last member's end.
+//!
+//! A *keeper* task owns the child, its process group and its directory. There is one way out and
+//! the keeper walks it whatever the cause, be it a crash or a call to [`Process::kill`]: kill the
+//! group → reap the leader → reap and verify that no member is left → remove the directory. Only
+//! then is [`Process::gone`] signalled, and only then may anybody count the browser as no longer
+//! there.
+
+use std::{
+    ffi::OsStr,
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use command_fds::{CommandFdExt, FdMapping};
+use tokio::{
+    process::{Child, ChildStderr, Command},
+    sync::watch,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::census;
+use crate::drain::Drain;
+
+/// How a browser's main process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, or killed by somebody else.
+    Unasked(ExitStatus),
+    /// Because Berth killed it.
+    Killed(Kill),
+}
+
+/// Why Berth killed a browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kill {
+    /// Its use has ended.
+    Done,
+    /// It took more memory than it may.
+    Memory,
+    /// It no longer answered.
+    Hung,
+}
+
+/// A browser's process tree. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    pid: i32,
+    kill: Arc<watch::Sender<Option<Kill>>>,
+    exit: watch::Receiver<Option<Exit>>,
+    gone: CancellationToken,
+}
+
+impl Process {
+    /// Starts `program` in a process group and directory of its own and hands out its standard
+    /// error. `on_gone` runs once nothing of it is left.
+    ///
+    /// # Errors
+    /// When the program cannot be started; the directory is removed then.
+    pub fn spawn(
+        program: &Path,
+        args: &[impl AsRef<OsStr>],
+        envs: &[(&str, String)],
+        dir: PathBuf,
+        drain: &Drain,
+        on_gone: impl FnOnce() + Send + 'static,
+    ) -> io::Result<(Self, ChildStderr)> {
+        let started = start(program, args, envs, &dir);
+        let (mut child, lifeline) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                let _ = std::fs::remove_dir_all(&dir);
+                return Err(error);
+            }
+        };
+        let (Some(pid), Some(stderr)) = (child.id(), child.stderr.take()) else {
+            return Err(io::Error::other("the child has no pid or no stderr"));
+        };
+        let pid = i32::try_from(pid).map_err(io::Error::other)?;
+        let (kill, killed) = watch::channel(None);
+        let (exited, exit) = watch::channel(None);
+        let gone = CancellationToken::new();
+        let keeper = Keeper {
+            pid,
+            child,
+            dir,
+            killed,
+            exited,
+            _lifeline: lifeline,
+        };
+        drain.spawn({
+            let gone = gone.clone().drop_guard();
+            async move {
+                keeper.run().await;
+                on_gone();
+                drop(gone);
+            }
+        });
+        let process = Self {
+            pid,
+            kill: Arc::new(kill),
+            exit,
+            gone,
+        };
+        Ok((process, stderr))
+    }
+
+    /// The main process, which is also the process group.
+    #[must_use]
+    pub const fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Kills the whole tree. The first reason stands.
+    pub fn kill(&self, reason: Kill) {
+        self.kill.send_if_modified(|kill| {
+            let first = kill.is_none();
+            if first {
+                *kill = Some(reason);
+            }
+            first
+        });
+    }
+
+    /// How the main process ended, when it has.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        *self.exit.borrow()
+    }
+
+    /// Follows the end of the main process.
+    #[must_use]
+    pub fn watch_exit(&self) -> watch::Receiver<Option<Exit>> {
+        self.exit.clone()
+    }
+
+    /// Cancelled when no process of the tree and no file of its directory is left.
+    #[must_use]
+    pub const fn gone(&self) -> &CancellationToken {
+        &self.gone
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill(Kill::Done);
+    }
+}
+
+/// The ends of the pipe on which Chromium listens (`--remote-debugging-pipe`). Nothing is said on
+/// it: when the broker dies, even by `kill -9`, the kernel closes it and Chromium exits.
+#[derive(Debug)]
+struct Lifeline {
+    _to_browser: OwnedFd,
+    _from_browser: OwnedFd,
+}
+
+fn start(
+    program: &Path,
+    args: &[impl AsRef<OsStr>],
+    envs: &[(&str, String)],
+    dir: &Path,
+) -> io::Result<(Child, Lifeline)> {
+    let (browser_reads, to_browser) = io::pipe()?;
+    let (from_browser, browser_writes) = io::pipe()?;
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .env("TMPDIR", dir.join("tmp"))
+        .env("HOME", dir)
+        .envs(envs.iter().map(|(name, value)| (name, value)))
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let mapping = |parent_fd: OwnedFd, child_fd| FdMapping {
+        parent_fd,
+        child_fd,
+    };
+    // Chromium reads commands on descriptor 3 and answers on descriptor 4.
+    command
+        .fd_mappings(vec![
+            mapping(browser_reads.into(), 3),
+            mapping(browser_writes.into(), 4),
+        ])
+        .map_err(io::Error::other)?;
+    let lifeline = Lifeline {
+        _to_browser: to_browser.into(),
+        _from_browser: from_browser.into(),
+    };
+    Ok((command.spawn()?, lifeline))
+}
+
+/// Owns what must not be left behind.
+struct Keeper {
+    pid: i32,
+    child: Child,
+    dir: PathBuf,
+    killed: watch::Receiver<Option<Kill>>,
+    exited: watch::Sender<Option<Exit>>,
+    _lifeline: Lifeline,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let mut killed = self.killed.clone();
+        let asked = tokio::select! {
+            status = self.child.wait() => Err(status),
+            // The handle kills when dropped, so this ends one way or the other.
+            reason = killed.wait_for(Option::is_some) => {
+                Ok(reason.ok().and_then(|reason| *reason).unwrap_or(Kill::Done))
+            }
+        };
+        let exit = match asked {
+            Ok(reason) => Exit::Killed(reason),
+            Err(Ok(status)) => Exit::Unasked(status),
+            Err(Err(error)) => {
+                tracing::error!(pid = self.pid, %error, "cannot wait for a browser");
+                Exit::Killed(Kill::Done)
+            }
+        };
+        self.exited.send_replace(Some(exit));
+        self.end_group().await;
+        self.remove_dir().await;
+    }
+
+    /// Kills and reaps until no member of the group is left. Gives up never: the place of a
+    /// browser that cannot be killed is not free.
+    async fn end_group(&mut self) {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        let mut warned = false;
+        // The leader first: reaping the group while tokio still waits for the leader would steal
+        // its status.
+        let _ = nix::sys::signal::killpg(
+            nix::unistd::Pid::from_raw(self.pid),
+            nix::sys::signal::Signal::SIGKILL,
+        );
+        if let Err(error) = self.child.wait().await {
+            tracing::error!(pid = self.pid, %error, "cannot reap a browser");
+        }
+        while !census::kill_group(self.pid) {
+            if !warned && begun.elapsed() > PATIENCE {
+                warned = true;
+                tracing::error!(pid = self.pid, "browser.unkillable");
+            }
+            // The end of a process that is not our child is no event the kernel would tell.
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    async fn remove_dir(&self) {
+        match tokio::fs::remove_dir_all(&self.dir).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::error!(path = %self.dir.display(), %error, "profile directory not removed");
+            }
+        }
+    }
+}

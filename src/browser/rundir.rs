@@ -1,0 +1,169 @@
+//! The run directory: where browsers keep their profiles, and how what a previous run left there
+//! is swept.
+//!
+//! Each broker owns one *instance* directory below the run directory and holds a lock on it for
+//! as long as it lives. An instance whose lock is free belonged to a broker that died: its
+//! processes are killed and its files removed by the next broker that starts. Several brokers may
+//! share one run directory.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::census;
+
+const LOCK: &str = "lock";
+
+/// The instance directory of this broker. Removed when dropped.
+#[derive(Debug)]
+pub struct RunDir {
+    instance: PathBuf,
+    /// Held for life: it tells the next broker that this one is alive.
+    _lock: Flock<File>,
+}
+
+/// What a sweep found and removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Instance directories of dead brokers.
+    pub instances: usize,
+    /// Processes that still ran in them.
+    pub processes: usize,
+}
+
+/// The run directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("run directory {}: {source}", path.display())]
+pub struct Error {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl RunDir {
+    /// Where browsers live unless configured otherwise: `$XDG_RUNTIME_DIR/berth`, else a
+    /// directory of this user's in the system's temporary directory.
+    #[must_use]
+    pub fn default_root() -> PathBuf {
+        std::env::var_os("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute())
+            .map_or_else(
+                || std::env::temp_dir().join(format!("berth-{}", nix::unistd::geteuid())),
+                |dir| dir.join("berth"),
+            )
+    }
+
+    /// Sweeps what dead brokers left below `root` and claims an instance directory there.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, locked or written to, or belongs to another user.
+    pub fn claim(root: &Path) -> Result<(Self, Swept), Error> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error { path, source }
+        };
+        make_private(root).map_err(at(root))?;
+        let root = root.canonicalize().map_err(at(root))?;
+        // One broker at a time sweeps and claims, so that no claim half made is taken for a ruin.
+        let gate = File::create(root.join(LOCK)).map_err(at(&root))?;
+        let _gate = Flock::lock(gate, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| at(&root)(errno.into()))?;
+        let swept = sweep(&root).map_err(at(&root))?;
+        // The number alone would not do: brokers in two containers may share a run directory.
+        let tag: u32 = rand::random();
+        let instance = root.join(format!("{}-{tag:08x}", std::process::id()));
+        make_private(&instance).map_err(at(&instance))?;
+        let lock = File::create(instance.join(LOCK)).map_err(at(&instance))?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, errno)| at(&instance)(errno.into()))?;
+        let dir = Self {
+            instance,
+            _lock: lock,
+        };
+        Ok((dir, swept))
+    }
+
+    /// Makes the directory of one browser.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn browser(&self, name: &str) -> io::Result<PathBuf> {
+        let dir = self.instance.join(name);
+        make_private(&dir)?;
+        make_private(&dir.join("tmp"))?;
+        Ok(dir)
+    }
+
+    /// How many browser directories exist.
+    #[must_use]
+    pub fn browsers(&self) -> usize {
+        subdirectories(&self.instance).map_or(0, |dirs| dirs.len())
+    }
+
+    /// The instance directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.instance
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.instance) {
+            tracing::warn!(path = %self.instance.display(), %error, "run directory not removed");
+        }
+    }
+}
+
+/// Kills what still runs in the instances of dead brokers and removes their files.
+fn sweep(root: &Path) -> io::Result<Swept> {
+    let mut swept = Swept::default();
+    for instance in subdirectories(root)? {
+        let lock = File::create(instance.join(LOCK))?;
+        let Ok(_dead) = Flock::lock(lock, FlockArg::LockExclusiveNonblock) else {
+            continue;
+        };
+        swept.instances += 1;
+        swept.processes += census::kill_all_below(&instance, Duration::from_secs(5));
+        fs::remove_dir_all(&instance)?;
+    }
+    Ok(swept)
+}
+
+fn subdirectories(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// Makes a directory that only this user can enter, or checks that an existing one is this user's
+/// own: in a shared temporary directory somebody else may have been there first.
+fn make_private(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let found = fs::symlink_metadata(dir)?;
+            if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() {
+                return Err(io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    "exists and is not a directory of this user",
+                ));
+            }
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+        }
+        made => made,
+    }
+}

@@ -1,0 +1,355 @@
+//! Seats: room for one isolated browser context each in browsers that only Berth drives.
+//!
+//! A fetch takes a free seat of a running shared browser, the fullest first, so that few browsers
+//! serve many. When there is none it waits, in order of arrival, while an *opener* stands in the
+//! pool's queue for another browser. A shared browser leaves when it is due (age, uses, memory, a
+//! failed check) or when somebody waits for a lease: it takes no new fetch then, and goes with the
+//! last running one.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    Error,
+    chrome::{Browser, BrowserId},
+    pool::{Pool, Taken},
+    queue::{Purpose, Slot},
+    registry::State as BrowserState,
+};
+use crate::{deadline::Deadline, metrics::Retire};
+
+/// The shared browsers of a pool and who waits for a seat in them.
+#[derive(Debug)]
+pub(super) struct Seats {
+    per_browser: usize,
+    state: Mutex<State>,
+    /// Rung when a waiting caller gives up: an opener may have lost its last reason.
+    given_up: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    shared: Vec<Shared>,
+    waiting: VecDeque<oneshot::Sender<Result<Seat, Error>>>,
+    openers: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    taken: Taken,
+    slot: Slot,
+    used: usize,
+    /// Takes no new fetch, for this reason.
+    closing: Option<Retire>,
+}
+
+/// Room for one browser context. Free again when dropped.
+#[derive(Debug)]
+pub struct Seat {
+    pool: Pool,
+    browser: Arc<Browser>,
+}
+
+impl Seats {
+    pub(super) fn new(per_browser: usize) -> Self {
+        Self {
+            per_browser,
+            state: Mutex::default(),
+            given_up: Notify::new(),
+        }
+    }
+
+    /// How many callers wait for a seat.
+    pub(super) fn waiting(&self) -> usize {
+        self.state.lock().waiting_now()
+    }
+}
+
+impl State {
+    fn waiting_now(&self) -> usize {
+        self.waiting.iter().filter(|one| !one.is_closed()).count()
+    }
+
+    /// The fullest browser that has a seat left.
+    fn free(&mut self, per_browser: usize) -> Option<&mut Shared> {
+        let open = self.shared.iter_mut().filter(|shared| {
+            shared.closing.is_none()
+                && shared.used < per_browser
+                && shared.taken.0.condemned().is_none()
+        });
+        open.max_by_key(|shared| shared.used)
+    }
+
+    /// Takes out the browsers that are to leave and have no fetch running.
+    fn departing(&mut self) -> Vec<Shared> {
+        self.shared
+            .extract_if(.., |shared| shared.used == 0 && shared.closing.is_some())
+            .collect()
+    }
+}
+
+impl Pool {
+    /// Room for one browser context, in a browser that answered lately. `deadline` bounds the wait.
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`], [`Error::Exhausted`] at the deadline, [`Error::Unavailable`] when
+    /// browsers cannot be launched, [`Error::Draining`].
+    ///
+    /// # Cancel safety
+    /// Yes: the place is given up; a seat given at that moment goes to the next.
+    pub async fn seat(&self, deadline: Deadline) -> Result<Seat, Error> {
+        let seats = &self.0.seats;
+        let waiting = {
+            let mut state = seats.state.lock();
+            if state.waiting_now() == 0
+                && let Some(seat) = self.take_free(&mut state)
+            {
+                return Ok(seat);
+            }
+            if state.waiting_now() >= self.0.queue.limit() && self.0.queue.is_exhausted() {
+                drop(state);
+                return Err(Error::QueueFull(self.demand()));
+            }
+            let (give, seat) = oneshot::channel();
+            state.waiting.push_back(give);
+            while state.openers * seats.per_browser < state.waiting_now() {
+                state.openers += 1;
+                let opener = self.clone();
+                self.0.drain.spawn(async move { opener.open(deadline).await });
+            }
+            seat
+        };
+        let give_up = GiveUp(self);
+        let seat = deadline.bound(waiting).await;
+        drop(give_up);
+        match seat {
+            Ok(Ok(seat)) => seat,
+            Ok(Err(_pool_gone)) => Err(Error::Draining),
+            Err(_passed) => Err(Error::Exhausted(self.demand())),
+        }
+    }
+
+    /// Stands in the pool's queue for one more shared browser, while anybody waits for a seat.
+    async fn open(&self, deadline: Deadline) {
+        let cut = self.0.drain.cut_token();
+        let opened = tokio::select! {
+            opened = self.open_one(deadline) => Some(opened),
+            () = self.nobody_waits() => None,
+            () = cut.cancelled() => Some(Err(Error::Draining)),
+        };
+        let seats = &self.0.seats;
+        let mut state = seats.state.lock();
+        state.openers -= 1;
+        match opened {
+            None => {}
+            Some(Ok((taken, slot))) => {
+                taken.0.state(BrowserState::Shared);
+                state.shared.push(Shared {
+                    taken,
+                    slot,
+                    used: 0,
+                    closing: None,
+                });
+            }
+            Some(Err(error)) if state.openers == 0 => {
+                for waiting in state.waiting.drain(..) {
+                    // One that has given up needs no answer.
+                    let _ = waiting.send(Err(error.clone()));
+                }
+            }
+            // Another opener may still succeed.
+            Some(Err(_)) => {}
+        }
+        let unsent = self.serve(&mut state);
+        drop(state);
+        drop(unsent);
+        self.settle();
+    }
+
+    async fn open_one(&self, deadline: Deadline) -> Result<(Taken, Slot), Error> {
+        let slot = match self.0.queue.slot_now() {
+            Some(slot) => slot,
+            None => {
+                let ticket = self.0.queue.join(Purpose::Seats);
+                let ticket = ticket.map_err(|_full| Error::QueueFull(self.demand()))?;
+                ticket.turn().await.ok_or(Error::Draining)?
+            }
+        };
+        // Whoever made this opener may leave while others wait: a launch has its own bound.
+        let bound = Deadline::after(self.0.config.launch.timeout * 2).max(deadline);
+        Ok((self.take(bound, bound).await?, slot))
+    }
+
+    async fn nobody_waits(&self) {
+        let seats = &self.0.seats;
+        loop {
+            let given_up = seats.given_up.notified();
+            tokio::pin!(given_up);
+            given_up.as_mut().enable();
+            if seats.waiting() == 0 {
+                return;
+            }
+            given_up.await;
+        }
+    }
+
+    fn take_free(&self, state: &mut State) -> Option<Seat> {
+        let shared = state.free(self.0.seats.per_browser)?;
+        shared.used += 1;
+        let browser = Arc::clone(&shared.taken.0);
+        browser.used();
+        browser.seats(|seats| seats + 1);
+        Some(Seat {
+            pool: self.clone(),
+            browser,
+        })
+    }
+
+    /// Gives free seats to those who wait, in order. What nobody took any more is returned, to be
+    /// dropped once the lock is gone.
+    fn serve(&self, state: &mut State) -> Vec<Seat> {
+        let mut unsent = Vec::new();
+        while let Some(next) = state.waiting.pop_front() {
+            if next.is_closed() {
+                continue;
+            }
+            let Some(seat) = self.take_free(state) else {
+                state.waiting.push_front(next);
+                break;
+            };
+            if let Err(Ok(seat)) = next.send(Ok(seat)) {
+                unsent.push(seat);
+            }
+        }
+        unsent
+    }
+
+    fn free_seat(&self, browser: &Browser) {
+        browser.seats(|seats| seats.saturating_sub(1));
+        let mut state = self.0.seats.state.lock();
+        if let Some(shared) = find(&mut state, browser.id()) {
+            shared.used = shared.used.saturating_sub(1);
+            if shared.used == 0 {
+                browser.state(BrowserState::Shared);
+            }
+        }
+        drop(state);
+        self.settle();
+    }
+
+    /// Brings the shared browsers in order: closes what is due, lets go what is empty and to
+    /// leave, serves who waits.
+    pub(super) fn settle(&self) {
+        let config = &self.0.config;
+        let mut state = self.0.seats.state.lock();
+        let leaving = state.shared.iter().filter(|shared| shared.closing.is_some());
+        let mut wanted = self.0.queue.leases_waiting().saturating_sub(leaving.count());
+        let nobody_waits = state.waiting_now() == 0;
+        for shared in &mut state.shared {
+            let browser = &shared.taken.0;
+            let idle_for = browser.idle_for();
+            let due = browser.condemned().or_else(|| {
+                let idle = shared.used == 0 && nobody_waits;
+                if browser.age() >= config.max_age {
+                    Some(Retire::Age)
+                } else if browser.uses() >= config.max_uses {
+                    Some(Retire::Uses)
+                } else if idle && wanted > 0 {
+                    wanted -= 1;
+                    Some(Retire::Idle)
+                } else if idle && idle_for >= config.idle_timeout {
+                    Some(Retire::Idle)
+                } else {
+                    None
+                }
+            });
+            shared.closing = shared.closing.or(due);
+        }
+        let unsent = self.serve(&mut state);
+        let departing = state.departing();
+        drop(state);
+        drop(unsent);
+        for shared in departing {
+            let reason = shared.closing.unwrap_or(Retire::Idle);
+            self.destroy(shared.taken, Some(shared.slot), reason);
+        }
+    }
+
+    /// Somebody waits for a lease: the emptiest shared browser takes no new fetch.
+    pub(super) fn make_room(&self) {
+        let mut state = self.0.seats.state.lock();
+        let leaving = state.shared.iter().any(|shared| shared.closing.is_some());
+        if !leaving && let Some(shared) = state.shared.iter_mut().min_by_key(|shared| shared.used) {
+            shared.closing = Some(Retire::Idle);
+        }
+        drop(state);
+        self.settle();
+    }
+
+    /// Closes every shared browser; those who wait for a seat are told.
+    pub(super) fn close_all_seats(&self) {
+        let mut state = self.0.seats.state.lock();
+        for shared in &mut state.shared {
+            shared.closing = Some(Retire::Drain);
+        }
+        for waiting in state.waiting.drain(..) {
+            // One that has given up needs no answer.
+            let _ = waiting.send(Err(Error::Draining));
+        }
+        drop(state);
+        self.settle();
+    }
+
+    /// How many seats the shared browsers have, and how many are taken.
+    #[must_use]
+    pub fn seats(&self) -> (usize, usize) {
+        let state = self.0.seats.state.lock();
+        let used = state.shared.iter().map(|shared| shared.used).sum();
+        (state.shared.len() * self.0.seats.per_browser, used)
+    }
+}
+
+fn find(state: &mut State, id: BrowserId) -> Option<&mut Shared> {
+    let mut shared = state.shared.iter_mut();
+    shared.find(|shared| shared.taken.0.id() == id)
+}
+
+/// Rings when whoever waited for a seat no longer does.
+struct GiveUp<'a>(&'a Pool);
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        self.0.0.seats.given_up.notify_waiters();
+    }
+}
+
+impl Seat {
+    /// The browser it is in.
+    #[must_use]
+    pub const fn browser(&self) -> &Arc<Browser> {
+        &self.browser
+    }
+
+    /// Something is wrong with the browser: no new fetch goes there, and it is killed when the
+    /// running ones have ended.
+    pub fn condemn(&self) {
+        self.browser.condemn(Retire::Unhealthy);
+    }
+
+    /// Where tasks that clean up after the seat are tracked.
+    #[must_use]
+    pub fn drain(&self) -> &crate::drain::Drain {
+        &self.pool.0.drain
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.pool.free_seat(&self.browser);
+    }
+}

@@ -1,0 +1,168 @@
+//! The closed sets of label values.
+//!
+//! A label taken from an enum or a `&'static str` is a word of this program, never of a caller.
+//! The lists are what the counters start at zero for.
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident: $count:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every one there is.
+            pub const ALL: [Self; $count] = [$(Self::$variant),+];
+
+            /// The stable word of metrics and logs.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// Why a browser was retired.
+    Retire: 8 {
+        /// It grew older than it may.
+        Age = "age",
+        /// It was used as often as it may be.
+        Uses = "uses",
+        /// Nobody wanted it.
+        Idle = "idle",
+        /// It failed a check.
+        Unhealthy = "unhealthy",
+        /// It exited by itself.
+        Crashed = "crashed",
+        /// Its lease ended, and what was leased is never handed out again.
+        Leased = "leased",
+        /// It took more memory than it may.
+        Memory = "memory",
+        /// The broker shut down.
+        Drain = "drain",
+    }
+}
+
+words! {
+    /// Whether a browser came up.
+    LaunchResult: 2 {
+        /// It answered.
+        Ok = "ok",
+        /// It did not start, or not in time.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What a caller that wanted a browser was told.
+    AcquireOutcome: 8 {
+        /// It got one.
+        Granted = "granted",
+        /// None became free in time.
+        Exhausted = "exhausted",
+        /// Too many waited already.
+        QueueFull = "queue_full",
+        /// The caller left before the answer.
+        Cancelled = "cancelled",
+        /// The broker shuts down.
+        Draining = "draining",
+        /// No browser can be started.
+        Unavailable = "unavailable",
+        /// The caller's deadline came first.
+        Deadline = "deadline",
+        /// The request made no sense.
+        Invalid = "invalid",
+    }
+}
+
+/// How leases end, as in the contract.
+pub const END_REASONS: [&str; 11] = [
+    "released",
+    "expired",
+    "idle",
+    "detached",
+    "client_gone",
+    "browser_crashed",
+    "oom_killed",
+    "hung_killed",
+    "revoked",
+    "drained",
+    "policy",
+];
+
+/// What can answer a fetch.
+pub const VIA: [&str; 2] = ["http", "browser"];
+
+/// How fetches end: `ok`, or the reason of the error in lower case.
+pub const FETCH_OUTCOMES: [&str; 17] = [
+    "ok",
+    "bad_request",
+    "egress_denied",
+    "auth_required",
+    "not_owner",
+    "pool_exhausted",
+    "deadline",
+    "cancelled",
+    "draining",
+    "browser_unavailable",
+    "browser_lost",
+    "origin_dns",
+    "origin_refused",
+    "origin_tls",
+    "origin_timeout",
+    "origin_protocol",
+    "too_large",
+];
+
+/// The RPCs there are, as `package.Service/Method`.
+pub const METHODS: &[&str] = &[
+    "berth.v1.AdminService/Drain",
+    "berth.v1.AdminService/EndLease",
+    "berth.v1.AdminService/GetStatus",
+    "berth.v1.AdminService/Resume",
+    "berth.v1.AdminService/RetireBrowser",
+    "berth.v1.AdminService/WatchStatus",
+    "berth.v1.FetchService/Fetch",
+    "berth.v1.FetchService/FetchMany",
+    "berth.v1.LeaseService/Acquire",
+    "berth.v1.LeaseService/Get",
+    "berth.v1.LeaseService/Hold",
+    "berth.v1.LeaseService/List",
+    "berth.v1.LeaseService/Release",
+    "berth.v1.LeaseService/Renew",
+    "berth.v1.PageService/Click",
+    "berth.v1.PageService/ClosePage",
+    "berth.v1.PageService/Content",
+    "berth.v1.PageService/Evaluate",
+    "berth.v1.PageService/Fill",
+    "berth.v1.PageService/ListPages",
+    "berth.v1.PageService/Navigate",
+    "berth.v1.PageService/NewPage",
+    "berth.v1.PageService/Pdf",
+    "berth.v1.PageService/Press",
+    "berth.v1.PageService/Screenshot",
+    "berth.v1.PageService/SelectOption",
+    "berth.v1.PageService/Snapshot",
+    "berth.v1.PageService/WaitFor",
+    "grpc.health.v1.Health/Check",
+    "grpc.health.v1.Health/List",
+    "grpc.health.v1.Health/Watch",
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::EndReason;
+
+    #[test]
+    fn end_reasons_are_those_of_leases() {
+        assert_eq!(END_REASONS, EndReason::ALL.map(EndReason::as_str));
+    }
+}
