@@ -168,7 +168,10 @@ mod tests {
     fn reads_as_in_the_contract() {
         let json = serde_json::to_value(Health::default()).unwrap();
         assert_eq!(json["status"], "healthy");
-        assert_eq!(json["checks"]["browser_pool"]["last_launch_error"], serde_json::Value::Null);
+        assert_eq!(
+            json["checks"]["browser_pool"]["last_launch_error"],
+            serde_json::Value::Null
+        );
         assert_eq!(json["checks"]["cache"]["enabled"], false);
         assert_eq!(json["checks"]["resources"]["fd_limit"], 0);
     }

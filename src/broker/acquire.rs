@@ -68,7 +68,10 @@ impl Drop for Count<'_> {
     fn drop(&mut self) {
         let metrics = &self.broker.0.metrics;
         metrics.acquired(self.outcome, self.begun.elapsed());
-        if matches!(self.outcome, AcquireOutcome::Exhausted | AcquireOutcome::QueueFull) {
+        if matches!(
+            self.outcome,
+            AcquireOutcome::Exhausted | AcquireOutcome::QueueFull
+        ) {
             metrics.pool_exhausted();
         }
     }
@@ -113,13 +116,18 @@ impl Broker {
     ) -> Result<Leased, Error> {
         let limits = self.0.config.limits(&spec, held)?;
         let Some(request) = spec.request_id.as_deref().filter(|id| !id.is_empty()) else {
-            return self.acquire_new(spec, limits, deadline, held, None, queued).await;
+            return self
+                .acquire_new(spec, limits, deadline, held, None, queued)
+                .await;
         };
         // This hold outlives what it opens, so that a failed request leaves no name behind; the
         // other one goes with the lease.
         let name = self.0.requests.name(&spec.owner, request);
         let kept = self.0.requests.name(&spec.owner, request);
-        let opened = deadline.bound(name.open()).await.map_err(|_| Error::Passed)?;
+        let opened = deadline
+            .bound(name.open())
+            .await
+            .map_err(|_| Error::Passed)?;
         let mut lease = opened.ok_or(Error::Draining)?;
         if let Some(grant) = &*lease
             && let Some(record) = self.living(grant.record.id)
@@ -128,7 +136,9 @@ impl Broker {
             let grant = Grant { record, token };
             return Ok(Leased { grant, guard: None });
         }
-        let leased = self.acquire_new(spec, limits, deadline, held, Some(kept), queued).await?;
+        let leased = self
+            .acquire_new(spec, limits, deadline, held, Some(kept), queued)
+            .await?;
         *lease = Some(leased.grant.clone());
         Ok(leased)
     }
@@ -226,7 +236,11 @@ impl Broker {
         let broker = self.clone();
         self.0.drain.spawn(async move {
             // Every lease's end kills its browser, so this task ends with the lease.
-            let exit = exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
+            let exit = exit
+                .wait_for(Option::is_some)
+                .await
+                .ok()
+                .and_then(|exit| *exit);
             let reason = match exit {
                 Some(Exit::Killed(Kill::Memory)) => EndReason::OomKilled,
                 Some(Exit::Killed(Kill::Hung)) => EndReason::HungKilled,

@@ -82,7 +82,10 @@ impl Attachment {
         let mut ended = self.ended.clone();
         let reason = ended.wait_for(Option::is_some).await;
         // Without a word only the whole broker's end takes a lease away.
-        reason.ok().and_then(|reason| *reason).unwrap_or(EndReason::Drained)
+        reason
+            .ok()
+            .and_then(|reason| *reason)
+            .unwrap_or(EndReason::Drained)
     }
 }
 

@@ -62,7 +62,10 @@ impl Drop for Name {
         let mut names = self.requests.0.lock();
         drop(self.cell.take());
         // Under the lock nobody can come to hold the name meanwhile.
-        if names.get(&self.key).is_some_and(|cell| Arc::strong_count(cell) == 1) {
+        if names
+            .get(&self.key)
+            .is_some_and(|cell| Arc::strong_count(cell) == 1)
+        {
             names.remove(&self.key);
         }
     }

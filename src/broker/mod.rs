@@ -21,7 +21,7 @@ pub use attach::Attachment;
 pub use error::Error;
 pub use guard::LeaseGuard;
 pub use spec::{AcquireSpec, LeaseConfig, Violation};
-pub use status::{Status};
+pub use status::Status;
 
 use self::idempotence::Requests;
 use crate::{
@@ -92,7 +92,10 @@ impl Broker {
     /// # Errors
     /// [`Error::Lease`] for an unknown one.
     pub fn end(&self, id: LeaseId, reason: EndReason) -> Result<Record<Subject>, Error> {
-        let ended = self.0.lessor.write(|table| table.end(id, reason, Now::read()));
+        let ended = self
+            .0
+            .lessor
+            .write(|table| table.end(id, reason, Now::read()));
         match ended {
             Ok((record, held)) => {
                 finish(&self.0.metrics, &record, held);
@@ -155,7 +158,9 @@ impl Broker {
     ) -> Result<fetch::Response, Error> {
         let _running = self.0.drain.admit()?;
         let cut = self.0.drain.cut_token();
-        let fetched = cut.run_until_cancelled(self.0.fetcher.fetch(request, deadline)).await;
+        let fetched = cut
+            .run_until_cancelled(self.0.fetcher.fetch(request, deadline))
+            .await;
         Ok(fetched.ok_or(Error::Draining)??)
     }
 
@@ -196,7 +201,9 @@ impl Broker {
         const LATEST: Duration = Duration::from_secs(60);
         let ends = self.0.lessor.read(Table::known_ends);
         let ahead = self.0.pool.waiting().min(ends.len().saturating_sub(1));
-        let end = ends.get(ahead).map(|end| end.saturating_duration_since(Instant::now()));
+        let end = ends
+            .get(ahead)
+            .map(|end| end.saturating_duration_since(Instant::now()));
         end.unwrap_or(SOONEST).clamp(SOONEST, LATEST)
     }
 }

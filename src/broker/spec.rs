@@ -212,7 +212,10 @@ mod tests {
             panic!("not the error that names fields");
         };
         let fields: Vec<_> = wrong.iter().map(|one| one.field.as_str()).collect();
-        assert_eq!(fields, ["ttl", "max_lifetime", "request_id", "labels", "labels[]"]);
+        assert_eq!(
+            fields,
+            ["ttl", "max_lifetime", "request_id", "labels", "labels[]"]
+        );
         assert!(wrong.first().unwrap().why.contains("from 1s to 1h"));
     }
 }

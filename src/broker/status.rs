@@ -64,9 +64,7 @@ impl Broker {
             waiting: pool.waiting(),
             launches: tally.succeeded,
             launch_failures: tally.failed,
-            last_launch_error: tally
-                .last_error
-                .map(|(error, at)| (error.to_string(), at)),
+            last_launch_error: tally.last_error.map(|(error, at)| (error.to_string(), at)),
             fetches: self.0.fetcher.load(),
             own: census::own().unwrap_or_default(),
             zombies: pool.zombies(),

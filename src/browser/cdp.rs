@@ -298,10 +298,7 @@ impl Routes {
 }
 
 /// Carries traffic until the connection ends or nobody can use it any more.
-async fn carry(
-    mut connection: Connection<Event>,
-    mut inbox: mpsc::UnboundedReceiver<Request>,
-) {
+async fn carry(mut connection: Connection<Event>, mut inbox: mpsc::UnboundedReceiver<Request>) {
     let mut routes = Routes::default();
     loop {
         tokio::select! {
@@ -357,7 +354,9 @@ fn accept(
         }
         Request::Unsubscribe(session) => {
             if routes.sessions.remove(session.inner()).is_some() {
-                let detach = DetachFromTargetParams::builder().session_id(session).build();
+                let detach = DetachFromTargetParams::builder()
+                    .session_id(session)
+                    .build();
                 let method = detach.identifier();
                 connection.submit_command(method, None, serde_json::to_value(detach)?)?;
             }

@@ -159,10 +159,7 @@ pub fn kill_group(group: i32) -> bool {
     let group = Pid::from_raw(group);
     // A group without members is what we want; any other failure shows as "not gone".
     let _ = nix::sys::signal::killpg(group, Signal::SIGKILL);
-    while let Ok(status) = waitpid(
-        Pid::from_raw(-group.as_raw()),
-        Some(WaitPidFlag::WNOHANG),
-    ) {
+    while let Ok(status) = waitpid(Pid::from_raw(-group.as_raw()), Some(WaitPidFlag::WNOHANG)) {
         if status == WaitStatus::StillAlive {
             break;
         }

@@ -146,7 +146,10 @@ impl Browser {
         let page = async {
             let session = self.session.lock().clone();
             match session {
-                Some(page) => page.call(EvaluateParams::new("1"), deadline).await.map(drop),
+                Some(page) => page
+                    .call(EvaluateParams::new("1"), deadline)
+                    .await
+                    .map(drop),
                 None => Ok(()),
             }
         };

@@ -226,8 +226,12 @@ pub(super) struct Parts {
 async fn attach(url: &str, deadline: Deadline, drain: &Drain) -> Result<Parts, cdp::Error> {
     let endpoint = Endpoint::parse(url).ok_or(cdp::Error::Closed)?;
     let cdp = Cdp::connect(url, deadline, drain).await?;
-    let version = cdp.call(None, GetVersionParams::default(), deadline).await?;
-    let targets = cdp.call(None, GetTargetsParams::default(), deadline).await?;
+    let version = cdp
+        .call(None, GetVersionParams::default(), deadline)
+        .await?;
+    let targets = cdp
+        .call(None, GetTargetsParams::default(), deadline)
+        .await?;
     let page = targets
         .target_infos
         .into_iter()

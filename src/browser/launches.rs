@@ -91,7 +91,10 @@ impl Failures {
             let tally = self.0.borrow();
             if tally.failed > before {
                 let hopeless = tally.failed_in_a_row >= HOPELESS;
-                let error = tally.last_error.as_ref().map(|(error, _)| Arc::clone(error));
+                let error = tally
+                    .last_error
+                    .as_ref()
+                    .map(|(error, _)| Arc::clone(error));
                 return error.filter(|_| hopeless);
             }
         }

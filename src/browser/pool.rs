@@ -158,7 +158,10 @@ impl Pool {
         });
         let cut = drain.cut_token();
         let watched = Self(Arc::clone(&core));
-        drain.spawn(async move { cut.run_until_cancelled(supervisor::supervise(watched)).await });
+        drain.spawn(async move {
+            cut.run_until_cancelled(supervisor::supervise(watched))
+                .await
+        });
         Self(core)
     }
 
@@ -276,11 +279,7 @@ impl Pool {
     ///
     /// # Cancel safety
     /// Yes: the browser goes back.
-    pub(super) async fn take(
-        &self,
-        until: Deadline,
-        deadline: Deadline,
-    ) -> Result<Taken, Error> {
+    pub(super) async fn take(&self, until: Deadline, deadline: Deadline) -> Result<Taken, Error> {
         let mut failures = self.0.starter.launches().watch();
         let cut = self.0.drain.cut_token();
         loop {
@@ -302,7 +301,10 @@ impl Pool {
                 self.destroy(taken, None, reason);
                 continue;
             }
-            match browser.answers(deadline.within(self.0.config.check_timeout)).await {
+            match browser
+                .answers(deadline.within(self.0.config.check_timeout))
+                .await
+            {
                 Ok(()) => return Ok(taken),
                 // The caller had no time for the check: nothing is said against the browser.
                 Err(_) if deadline.has_passed() && !browser.is_dead() => return Err(Error::Passed),
@@ -442,8 +444,15 @@ impl Place {
         let mut taken = self.pool.take(until, deadline).await?;
         if !profile.is_plain() {
             let relaunch = self.pool.relaunch(&mut taken, profile);
-            deadline.bound(relaunch).await.map_err(|_| Error::Passed)??;
+            deadline
+                .bound(relaunch)
+                .await
+                .map_err(|_| Error::Passed)??;
         }
-        Ok(LeasedBrowser::new(self.pool.clone(), taken, self.slot.take()))
+        Ok(LeasedBrowser::new(
+            self.pool.clone(),
+            taken,
+            self.slot.take(),
+        ))
     }
 }

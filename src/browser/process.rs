@@ -49,7 +49,7 @@ pub enum Kill {
 
 /// A browser's process tree. Killed when dropped.
 #[derive(Debug)]
-pub struct Process {
+pub(super) struct Process {
     pid: i32,
     kill: Arc<watch::Sender<Option<Kill>>>,
     exit: watch::Receiver<Option<Exit>>,
@@ -62,7 +62,7 @@ impl Process {
     ///
     /// # Errors
     /// When the program cannot be started; the directory is removed then.
-    pub fn spawn(
+    pub(super) fn spawn(
         program: &Path,
         args: &[impl AsRef<OsStr>],
         envs: &[(&str, String)],
@@ -112,12 +112,12 @@ impl Process {
 
     /// The main process, which is also the process group.
     #[must_use]
-    pub const fn pid(&self) -> i32 {
+    pub(super) const fn pid(&self) -> i32 {
         self.pid
     }
 
     /// Kills the whole tree. The first reason stands.
-    pub fn kill(&self, reason: Kill) {
+    pub(super) fn kill(&self, reason: Kill) {
         self.kill.send_if_modified(|kill| {
             let first = kill.is_none();
             if first {
@@ -129,19 +129,19 @@ impl Process {
 
     /// How the main process ended, when it has.
     #[must_use]
-    pub fn exit(&self) -> Option<Exit> {
+    pub(super) fn exit(&self) -> Option<Exit> {
         *self.exit.borrow()
     }
 
     /// Follows the end of the main process.
     #[must_use]
-    pub fn watch_exit(&self) -> watch::Receiver<Option<Exit>> {
+    pub(super) fn watch_exit(&self) -> watch::Receiver<Option<Exit>> {
         self.exit.clone()
     }
 
     /// Cancelled when no process of the tree and no file of its directory is left.
     #[must_use]
-    pub const fn gone(&self) -> &CancellationToken {
+    pub(super) const fn gone(&self) -> &CancellationToken {
         &self.gone
     }
 }

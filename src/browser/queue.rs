@@ -15,11 +15,11 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The right to one place in the pool.
-pub type Slot = OwnedSemaphorePermit;
+pub(super) type Slot = OwnedSemaphorePermit;
 
 /// What a place is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(super) enum Purpose {
     /// A lease: somebody is waiting.
     Lease,
     /// Another shared browser: those who wait are counted where seats are given.
@@ -28,7 +28,7 @@ pub enum Purpose {
 
 /// The queue for slots; clones share it.
 #[derive(Clone, Debug)]
-pub struct Queue(Arc<Inner>);
+pub(super) struct Queue(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -41,12 +41,12 @@ struct Inner {
 
 /// The queue is as long as it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub(super) struct Full;
 
 impl Queue {
     /// A queue of at most `limit` waiting for `slots` slots.
     #[must_use]
-    pub fn new(slots: usize, limit: usize) -> Self {
+    pub(super) fn new(slots: usize, limit: usize) -> Self {
         Self(Arc::new(Inner {
             slots: Arc::new(Semaphore::new(slots)),
             limit,
@@ -58,7 +58,7 @@ impl Queue {
 
     /// A slot at once, when one is free and nobody waits for it.
     #[must_use]
-    pub fn slot_now(&self) -> Option<Slot> {
+    pub(super) fn slot_now(&self) -> Option<Slot> {
         Arc::clone(&self.0.slots).try_acquire_owned().ok()
     }
 
@@ -66,7 +66,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn join(&self, purpose: Purpose) -> Result<Ticket, Full> {
+    pub(super) fn join(&self, purpose: Purpose) -> Result<Ticket, Full> {
         let mut waiting = self.0.waiting.lock();
         let leases = waiting.values().filter(|one| **one == Purpose::Lease);
         if purpose == Purpose::Lease && leases.count() >= self.0.limit {
@@ -82,27 +82,30 @@ impl Queue {
 
     /// How many wait for a lease.
     #[must_use]
-    pub fn leases_waiting(&self) -> usize {
+    pub(super) fn leases_waiting(&self) -> usize {
         let waiting = self.0.waiting.lock();
-        waiting.values().filter(|one| **one == Purpose::Lease).count()
+        waiting
+            .values()
+            .filter(|one| **one == Purpose::Lease)
+            .count()
     }
 
     /// Whether no slot is free.
     #[must_use]
-    pub fn is_exhausted(&self) -> bool {
+    pub(super) fn is_exhausted(&self) -> bool {
         self.0.slots.available_permits() == 0
     }
 
     /// How many may wait.
     #[must_use]
-    pub fn limit(&self) -> usize {
+    pub(super) fn limit(&self) -> usize {
         self.0.limit
     }
 }
 
 /// A place in the queue; leaves it when dropped.
 #[derive(Debug)]
-pub struct Ticket {
+pub(super) struct Ticket {
     queue: Queue,
     number: u64,
 }
@@ -113,7 +116,7 @@ impl Ticket {
     ///
     /// # Cancel safety
     /// Yes: the place in the queue is given up.
-    pub async fn turn(&self) -> Option<Slot> {
+    pub(super) async fn turn(&self) -> Option<Slot> {
         // The semaphore hands its permits out in the order of arrival and is never closed.
         let slots = Arc::clone(&self.queue.0.slots);
         slots.acquire_owned().await.ok()
@@ -121,7 +124,7 @@ impl Ticket {
 
     /// Follows this ticket's place in the queue.
     #[must_use]
-    pub fn position(&self) -> Position {
+    pub(super) fn position(&self) -> Position {
         Position {
             queue: self.queue.clone(),
             number: self.number,
@@ -182,16 +185,13 @@ mod tests {
         assert_eq!(queue.join(Purpose::Lease).unwrap_err(), Full);
         assert!(queue.join(Purpose::Seats).is_ok(), "counted elsewhere");
         assert_eq!(third.position().now(), 3);
-        let mut turns = [
-            Box::pin(first.turn()),
-            Box::pin(second.turn()),
-            Box::pin(third.turn()),
-        ];
-        for turn in &mut turns {
-            assert!(futures::poll!(turn).is_pending());
-        }
+        let mut first_turn = Box::pin(first.turn());
+        let mut second_turn = Box::pin(second.turn());
+        let mut third_turn = Box::pin(third.turn());
+        assert!(futures::poll!(&mut first_turn).is_pending());
+        assert!(futures::poll!(&mut second_turn).is_pending());
+        assert!(futures::poll!(&mut third_turn).is_pending());
         drop(held);
-        let [first_turn, second_turn, mut third_turn] = turns;
         let slot = first_turn.await.unwrap();
         assert!(futures::poll!(&mut third_turn).is_pending());
         drop(second_turn);

@@ -6,10 +6,7 @@
 //! failed check) or when somebody waits for a lease: it takes no new fetch then, and goes with the
 //! last running one.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -120,7 +117,9 @@ impl Pool {
             while state.openers * seats.per_browser < state.waiting_now() {
                 state.openers += 1;
                 let opener = self.clone();
-                self.0.drain.spawn(async move { opener.open(deadline).await });
+                self.0
+                    .drain
+                    .spawn(async move { opener.open(deadline).await });
             }
             seat
         };
@@ -247,8 +246,15 @@ impl Pool {
     pub(super) fn settle(&self) {
         let config = &self.0.config;
         let mut state = self.0.seats.state.lock();
-        let leaving = state.shared.iter().filter(|shared| shared.closing.is_some());
-        let mut wanted = self.0.queue.leases_waiting().saturating_sub(leaving.count());
+        let leaving = state
+            .shared
+            .iter()
+            .filter(|shared| shared.closing.is_some());
+        let mut wanted = self
+            .0
+            .queue
+            .leases_waiting()
+            .saturating_sub(leaving.count());
         let nobody_waits = state.waiting_now() == 0;
         for shared in &mut state.shared {
             let browser = &shared.taken.0;

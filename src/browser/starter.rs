@@ -53,7 +53,10 @@ impl Starter {
     ///
     /// # Cancel safety
     /// Yes: a browser half started is killed.
-    pub(super) async fn start(&self, profile: &Profile) -> Result<Arc<Browser>, Arc<launch::Error>> {
+    pub(super) async fn start(
+        &self,
+        profile: &Profile,
+    ) -> Result<Arc<Browser>, Arc<launch::Error>> {
         // Whatever broke the last launch gets a moment to pass.
         sleep(self.launches.pause()).await;
         let begun = Instant::now();

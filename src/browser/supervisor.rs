@@ -66,7 +66,10 @@ impl Watch {
             self.check(pool).await;
             self.checked = Instant::now();
         }
-        if self.counted.is_none_or(|at| at.elapsed() >= CENSUS_INTERVAL) {
+        if self
+            .counted
+            .is_none_or(|at| at.elapsed() >= CENSUS_INTERVAL)
+        {
             self.count(pool).await;
             self.counted = Some(Instant::now());
         }
@@ -85,7 +88,10 @@ impl Watch {
             if alive || browser.is_dead() {
                 continue;
             }
-            let missed = self.misses.get(&browser.id()).map_or(1, |missed| missed + 1);
+            let missed = self
+                .misses
+                .get(&browser.id())
+                .map_or(1, |missed| missed + 1);
             misses.insert(browser.id(), missed);
             tracing::warn!(browser = %browser.id(), missed, "browser.no_answer");
             match states.get(&browser.id()) {
@@ -110,7 +116,11 @@ impl Watch {
         };
         let limit = pool.0.config.memory_limit;
         for browser in &browsers {
-            let usage = census.trees.get(&browser.pid()).copied().unwrap_or_default();
+            let usage = census
+                .trees
+                .get(&browser.pid())
+                .copied()
+                .unwrap_or_default();
             pool.0.registry.measured(browser.pid(), usage);
             if limit > 0 && usage.memory > limit {
                 over_limit(browser, usage.memory, limit);

@@ -149,11 +149,7 @@ impl<R, S: Clone> Table<R, S> {
     /// # Errors
     /// [`Error::Unknown`] for a wrong secret too, so that a name alone tells nothing;
     /// [`Error::Ended`] only when the secret was right.
-    pub fn open(
-        &self,
-        token: &Token,
-        now: Instant,
-    ) -> Result<(&Record<S>, &R, &Activity), Error> {
+    pub fn open(&self, token: &Token, now: Instant) -> Result<(&Record<S>, &R, &Activity), Error> {
         let Some(live) = self.live.get(&token.id()) else {
             return match self.ended.get(&token.id()) {
                 Some((_, own)) if own.matches(token) => Err(self.absence(token.id())),
@@ -221,7 +217,10 @@ impl<R, S: Clone> Table<R, S> {
             .filter_map(|(id, reason)| self.end(id, reason, now).ok())
             .collect();
         while self.forget.len() > HISTORY_LIMIT
-            || self.forget.front().is_some_and(|(at, _)| *at <= now.instant)
+            || self
+                .forget
+                .front()
+                .is_some_and(|(at, _)| *at <= now.instant)
         {
             if let Some((_, id)) = self.forget.pop_front() {
                 self.ended.remove(&id);
@@ -255,11 +254,7 @@ impl<R, S: Clone> Table<R, S> {
     }
 
     /// The leases after `after` in the order of their grant; ended ones only when asked for.
-    pub fn list(
-        &self,
-        after: Option<LeaseId>,
-        ended: bool,
-    ) -> impl Iterator<Item = &Record<S>> {
+    pub fn list(&self, after: Option<LeaseId>, ended: bool) -> impl Iterator<Item = &Record<S>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let range = (from, Bound::Unbounded);
         let live = self.live.range(range).map(|(_, live)| &live.record);
@@ -309,7 +304,8 @@ impl<R, S: Clone> Table<R, S> {
         record.attached = 0;
         record.ended = Some((reason, now.wall));
         self.ended.insert(record.id, (record.clone(), live.token));
-        self.forget.push_back((now.instant + self.history, record.id));
+        self.forget
+            .push_back((now.instant + self.history, record.id));
         (record, live.resource)
     }
 }

@@ -54,7 +54,8 @@ impl Bench {
             queue_time: Duration::ZERO,
         };
         let now = self.at(seconds);
-        self.table.grant(spec, Probe(Arc::clone(&self.dropped)), now)
+        self.table
+            .grant(spec, Probe(Arc::clone(&self.dropped)), now)
     }
 
     fn expire(&mut self, seconds: u64) -> Vec<EndReason> {
@@ -149,7 +150,10 @@ fn idleness_is_measured_from_the_last_traffic() {
 fn the_detach_grace_runs_from_the_last_client_on() {
     let mut bench = Bench::new();
     let id = bench.grant(limits(), false, 0).record.id;
-    assert!(bench.expire(30).is_empty(), "it does not run before a first attach");
+    assert!(
+        bench.expire(30).is_empty(),
+        "it does not run before a first attach"
+    );
     bench.table.attach(id, bench.at(30).instant).unwrap();
     bench.table.attach(id, bench.at(31).instant).unwrap();
     bench.table.detach(id, bench.at(32).instant);
@@ -160,7 +164,11 @@ fn the_detach_grace_runs_from_the_last_client_on() {
     assert_eq!(bench.table.get(id).unwrap().attached, 1);
     bench.table.detach(id, bench.at(54).instant);
     assert!(bench.expire(55).is_empty(), "who came back stopped it");
-    assert_eq!(bench.expire(60), [EndReason::Expired], "the TTL is a limit of its own");
+    assert_eq!(
+        bench.expire(60),
+        [EndReason::Expired],
+        "the TTL is a limit of its own"
+    );
 
     let id = bench.grant(limits(), false, 100).record.id;
     bench.table.attach(id, bench.at(100).instant).unwrap();
@@ -186,7 +194,10 @@ fn only_the_right_token_opens_and_only_while_the_lease_lives() {
     let forged = Token::generate(grant.record.id);
     assert_eq!(bench.table.open(&forged, now).unwrap_err(), Error::Unknown);
     let at = bench.at(2);
-    let (record, resource) = bench.table.end(grant.record.id, EndReason::Released, at).unwrap();
+    let (record, resource) = bench
+        .table
+        .end(grant.record.id, EndReason::Released, at)
+        .unwrap();
     drop(resource);
     assert_eq!(record.ended.unwrap().0, EndReason::Released);
     assert_eq!(
@@ -195,7 +206,10 @@ fn only_the_right_token_opens_and_only_while_the_lease_lives() {
     );
     assert_eq!(bench.table.open(&forged, now).unwrap_err(), Error::Unknown);
     assert_eq!(
-        bench.table.end(record.id, EndReason::Revoked, at).unwrap_err(),
+        bench
+            .table
+            .end(record.id, EndReason::Revoked, at)
+            .unwrap_err(),
         Error::Ended(EndReason::Released),
         "the first reason stands"
     );
@@ -206,9 +220,18 @@ fn an_ended_lease_is_remembered_for_a_while() {
     let mut bench = Bench::new();
     let first = bench.grant(limits(), false, 0).record.id;
     let second = bench.grant(limits(), false, 1).record.id;
-    drop(bench.table.end(first, EndReason::Released, bench.at(2)).unwrap());
+    drop(
+        bench
+            .table
+            .end(first, EndReason::Released, bench.at(2))
+            .unwrap(),
+    );
     let listed = |bench: &Bench, ended| -> Vec<_> {
-        bench.table.list(None, ended).map(|record| record.id).collect()
+        bench
+            .table
+            .list(None, ended)
+            .map(|record| record.id)
+            .collect()
     };
     assert_eq!(listed(&bench, false), [second]);
     assert_eq!(listed(&bench, true), [first, second]);
@@ -220,7 +243,11 @@ fn an_ended_lease_is_remembered_for_a_while() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Grant { ttl: u64, idle: Option<u64>, held: bool },
+    Grant {
+        ttl: u64,
+        idle: Option<u64>,
+        held: bool,
+    },
     Renew(usize),
     End(usize),
     Attach(usize),

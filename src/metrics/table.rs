@@ -34,16 +34,12 @@ pub enum Read {
     /// One value.
     One(fn(&Snapshot) -> f64),
     /// One value for each word of a label.
-    Each(
-        &'static str,
-        fn(&Snapshot) -> Vec<(&'static str, f64)>,
-    ),
+    Each(&'static str, fn(&Snapshot) -> Vec<(&'static str, f64)>),
 }
 
 /// Around the targets: a warm acquire takes 5 ms, a launch 60 ms, the queue up to minutes.
 const ACQUIRE: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-    300.0,
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
 /// From an idle machine up to the default launch timeout.
 const LAUNCH: &[f64] = &[
@@ -68,7 +64,11 @@ pub const TABLE: &[Def] = &[
     gauges(
         "berth_browsers",
         "state",
-        |s| s.browsers.map(|(state, count)| (state, float(count))).to_vec(),
+        |s| {
+            s.browsers
+                .map(|(state, count)| (state, float(count)))
+                .to_vec()
+        },
         "Browsers by state.",
     ),
     gauge(
@@ -76,7 +76,11 @@ pub const TABLE: &[Def] = &[
         |s| float(s.contexts_active),
         "Browser contexts open in shared browsers.",
     ),
-    gauge("berth_leases_active", |s| float(s.leases_active), "Live leases."),
+    gauge(
+        "berth_leases_active",
+        |s| float(s.leases_active),
+        "Live leases.",
+    ),
     gauge(
         "berth_acquire_waiting",
         |s| float(s.acquire_waiting),
@@ -114,7 +118,11 @@ pub const TABLE: &[Def] = &[
         &[],
         "Requests sent away because every browser was taken.",
     ),
-    counter("berth_leases_ended_total", &["reason"], "Leases ended, by why."),
+    counter(
+        "berth_leases_ended_total",
+        &["reason"],
+        "Leases ended, by why.",
+    ),
     histogram(
         "berth_lease_held_seconds",
         HELD,
@@ -207,13 +215,14 @@ pub const TABLE: &[Def] = &[
     ),
 ];
 
-const fn counter(
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Def {
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Def {
     let kind = Kind::Counter;
-    Def { name, kind, labels, help }
+    Def {
+        name,
+        kind,
+        labels,
+        help,
+    }
 }
 
 const fn histogram(
@@ -223,12 +232,22 @@ const fn histogram(
     help: &'static str,
 ) -> Def {
     let kind = Kind::Histogram(buckets);
-    Def { name, kind, labels, help }
+    Def {
+        name,
+        kind,
+        labels,
+        help,
+    }
 }
 
 const fn gauge(name: &'static str, read: fn(&Snapshot) -> f64, help: &'static str) -> Def {
     let kind = Kind::Gauge(Read::One(read));
-    Def { name, kind, labels: &[], help }
+    Def {
+        name,
+        kind,
+        labels: &[],
+        help,
+    }
 }
 
 const fn gauges(
@@ -262,7 +281,10 @@ mod tests {
     fn names_are_unique_and_follow_the_conventions() {
         for (index, def) in TABLE.iter().enumerate() {
             let name = def.name;
-            assert!(TABLE[..index].iter().all(|other| other.name != name), "{name}");
+            assert!(
+                TABLE[..index].iter().all(|other| other.name != name),
+                "{name}"
+            );
             let counts = matches!(def.kind, Kind::Counter | Kind::ObservedCounter(_));
             assert_eq!(counts, name.ends_with("_total"), "{name}");
             assert!(def.help.ends_with('.'), "{name}: a help text is a sentence");
