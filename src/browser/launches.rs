@@ -68,13 +68,19 @@ impl Launches {
 
     /// Follows the failures from now on.
     pub(super) fn watch(&self) -> Failures {
-        Failures(self.0.subscribe())
+        let tally = self.0.subscribe();
+        let seen = tally.borrow().failed;
+        Failures { tally, seen }
     }
 }
 
 /// The failures since somebody began to wait.
 #[derive(Debug)]
-pub(super) struct Failures(watch::Receiver<Tally>);
+pub(super) struct Failures {
+    tally: watch::Receiver<Tally>,
+    /// How many were seen: one that happened between two looks must not be missed.
+    seen: u64,
+}
 
 impl Failures {
     /// Resolves at the next failure: `Some` with the error once it is hopeless to wait on.
@@ -82,22 +88,18 @@ impl Failures {
     /// # Cancel safety
     /// Yes.
     pub(super) async fn next(&mut self) -> Option<Arc<launch::Error>> {
-        loop {
-            let before = self.0.borrow_and_update().failed;
-            if self.0.changed().await.is_err() {
-                // The pool is gone, and whoever waits with it.
-                return std::future::pending().await;
-            }
-            let tally = self.0.borrow();
-            if tally.failed > before {
-                let hopeless = tally.failed_in_a_row >= HOPELESS;
-                let error = tally
-                    .last_error
-                    .as_ref()
-                    .map(|(error, _)| Arc::clone(error));
-                return error.filter(|_| hopeless);
-            }
-        }
+        let seen = self.seen;
+        let failed = self.tally.wait_for(|tally| tally.failed > seen).await;
+        let Ok(tally) = failed else {
+            // The pool is gone, and whoever waits with it.
+            return std::future::pending().await;
+        };
+        self.seen = tally.failed;
+        let hopeless = tally.failed_in_a_row >= HOPELESS;
+        let error = tally.last_error.as_ref();
+        error
+            .map(|(error, _)| Arc::clone(error))
+            .filter(|_| hopeless)
     }
 }
 
