@@ -1,0 +1,14 @@
+//! What the protos generate: messages, clients and servers of `berth.v1`.
+//!
+//! The comments in `proto/berth/v1/*.proto` are the API reference; they are copied here.
+
+#[expect(missing_docs, reason = "generated modules have no comments of their own")]
+#[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+mod generated {
+    tonic::include_proto!("berth.v1");
+}
+
+pub use generated::*;
+
+/// The descriptors of every message and service, for reflection.
+pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("berth_descriptor");
