@@ -38,3 +38,7 @@ pub mod fetch {
 pub mod health;
 pub mod lease;
 pub mod metrics;
+pub mod ops;
+pub mod proto;
+pub mod rpc;
+pub mod telemetry;

@@ -142,7 +142,11 @@ fn show_metrics(metrics: &Metrics) -> Response {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "cannot encode the metrics");
-            (StatusCode::INTERNAL_SERVER_ERROR, "cannot encode the metrics\n").into_response()
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "cannot encode the metrics\n",
+            )
+                .into_response()
         }
     }
 }

@@ -2,8 +2,16 @@
 //!
 //! The comments in `proto/berth/v1/*.proto` are the API reference; they are copied here.
 
-#[expect(missing_docs, reason = "generated modules have no comments of their own")]
-#[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+#[expect(
+    missing_docs,
+    reason = "generated modules have no comments of their own"
+)]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_debug_implementations,
+    unreachable_pub
+)]
 mod generated {
     tonic::include_proto!("berth.v1");
 }

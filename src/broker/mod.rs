@@ -25,7 +25,7 @@ pub use status::Status;
 
 use self::idempotence::Requests;
 use crate::{
-    browser::{BrowserId, Pool},
+    browser::{self, BrowserId, Pool},
     deadline::Deadline,
     drain::Drain,
     fetch::{self, Fetcher},
@@ -182,6 +182,12 @@ impl Broker {
     #[must_use]
     pub fn lease_config(&self) -> &LeaseConfig {
         &self.0.config
+    }
+
+    /// The bounds of the pool.
+    #[must_use]
+    pub fn pool_config(&self) -> &browser::Config {
+        self.0.pool.config()
     }
 
     /// Ends every lease with `reason`: the second phase of a drain.

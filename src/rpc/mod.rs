@@ -1,0 +1,121 @@
+//! The gRPC transport: it translates and delegates.
+//!
+//! Each service file turns messages into calls of the broker and back; [`status`] is the only
+//! place that makes a `tonic::Status`. A layer around all of them counts every call, gives it a
+//! request id, and takes a lease back whose grant did not reach its client.
+
+mod admin;
+mod browser_options;
+mod call;
+mod convert;
+mod fetch;
+mod health;
+mod hold;
+mod lease;
+mod observe;
+mod page;
+mod status;
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::net::TcpListener;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+
+use self::{
+    admin::Admin, convert::Place, fetch::Fetches, lease::Leases, observe::Observe, page::Pages,
+};
+pub use self::{health::Reporter, status::DOMAIN};
+use crate::{
+    broker::Broker,
+    metrics::Metrics,
+    proto::{
+        self, admin_service_server::AdminServiceServer, fetch_service_server::FetchServiceServer,
+        lease_service_server::LeaseServiceServer, page_service_server::PageServiceServer,
+    },
+};
+
+/// What the transport has to know beside the broker.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which broker this is, as leases show it.
+    pub node: String,
+    /// Where the gateway listens.
+    pub gateway: SocketAddr,
+    /// Where clients reach the gateway, as `host[:port]` with the scheme's security, when that is
+    /// not where it listens.
+    pub gateway_public_url: Option<url::Url>,
+    /// The largest message taken or sent, in bytes.
+    pub max_message_size: usize,
+    /// How long a fetch may take when the caller sets no deadline.
+    pub fetch_timeout: Duration,
+    /// How long a fetch may take at most.
+    pub fetch_max_timeout: Duration,
+}
+
+/// How often a quiet client is asked whether it is still there, so that a cut cable ends a `Hold`.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a quiet client may take to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Calls at once on one connection; more wait at the client.
+const STREAMS: u32 = 1024;
+
+/// The shutdown of the whole process, to be asked for by an operator.
+pub type Shutdown = tokio_util::sync::CancellationToken;
+
+/// Serves `broker` on `listener` until `stop`. `shutdown` is cancelled when an operator asks for
+/// the end of the process.
+///
+/// # Errors
+/// When the transport fails as a whole.
+///
+/// # Cancel safety
+/// Yes: dropped, it cuts every connection. After `stop` it waits for open streams without limit,
+/// so the caller bounds it.
+pub async fn serve(
+    listener: TcpListener,
+    broker: Broker,
+    options: Options,
+    metrics: Metrics,
+    health: &Reporter,
+    shutdown: Shutdown,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), tonic::transport::Error> {
+    let limit = options.max_message_size;
+    let place = Place::new(&options);
+    let leases = LeaseServiceServer::new(Leases::new(broker.clone(), place.clone()));
+    let fetches = FetchServiceServer::new(Fetches::new(broker.clone(), &options));
+    let admin = AdminServiceServer::new(Admin::new(broker, place, shutdown));
+    let pages = PageServiceServer::new(Pages);
+    let mut routes = Routes::builder();
+    routes
+        .add_service(leases.max_decoding_message_size(limit))
+        // An answer's size is the caller's choice: `max_bytes`.
+        .add_service(fetches.max_decoding_message_size(limit))
+        .add_service(admin.max_decoding_message_size(limit))
+        .add_service(pages.max_decoding_message_size(limit))
+        .add_service(health.service());
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => {
+            routes.add_service(v1).add_service(v1alpha);
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "reflection is off: its descriptors cannot be read");
+        }
+    }
+    Server::builder()
+        .http2_keepalive_interval(Some(PING_INTERVAL))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .max_concurrent_streams(STREAMS)
+        .layer(Observe::new(metrics))
+        .add_routes(routes.routes())
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .await
+}

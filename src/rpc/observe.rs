@@ -1,0 +1,236 @@
+//! Around every call: its request id, its span, its metric, and the bond of a grant.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tonic::{Code, body::Body};
+use tower::{Layer, Service};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::{broker::LeaseGuard, metrics::Metrics};
+
+/// The header that carries a call's id, in and out.
+const REQUEST_ID: &str = "x-request-id";
+const LONGEST_ID: usize = 128;
+
+/// The host the caller reached us by, as an extension of the request.
+#[derive(Clone, Debug)]
+pub(super) struct Authority(pub(super) String);
+
+/// A lease on its way to the client, as an extension of the response: unless the whole answer is
+/// taken by the transport, the lease ends.
+#[derive(Clone, Debug)]
+pub(super) struct Carried(Arc<Mutex<Option<LeaseGuard>>>);
+
+impl Carried {
+    pub(super) fn new(guard: LeaseGuard) -> Self {
+        Self(Arc::new(Mutex::new(Some(guard))))
+    }
+}
+
+/// Makes [`Observed`] services.
+#[derive(Clone, Debug)]
+pub(super) struct Observe {
+    metrics: Metrics,
+}
+
+/// A service whose every call is observed.
+#[derive(Clone, Debug)]
+pub(super) struct Observed<S> {
+    inner: S,
+    metrics: Metrics,
+}
+
+/// Counts a call when dropped, as CANCELLED unless it is known how it ended.
+#[derive(Debug)]
+struct Count {
+    metrics: Metrics,
+    method: String,
+    begun: Instant,
+    code: Option<Code>,
+}
+
+/// The body of an answer, until the transport has taken all of it.
+struct Answer {
+    body: Body,
+    count: Count,
+    carried: Option<Carried>,
+    span: tracing::Span,
+}
+
+impl Observe {
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self { metrics }
+    }
+}
+
+impl<S> Layer<S> for Observe {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Observed<S> {
+        Observed {
+            inner,
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
+impl<S> Service<Request<Body>> for Observed<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let id = request_id(request.headers());
+        let method = request.uri().path().to_owned();
+        let span = tracing::info_span!("rpc", method, request_id = id.to_str().unwrap_or_default());
+        if let Some(authority) = request.uri().authority() {
+            let authority = Authority(authority.to_string());
+            request.extensions_mut().insert(authority);
+        }
+        let count = Count {
+            metrics: self.metrics.clone(),
+            method,
+            begun: Instant::now(),
+            code: None,
+        };
+        let answer = self.inner.call(request).instrument(span.clone());
+        Box::pin(async move {
+            let mut count = count;
+            let mut response = answer.await?;
+            response.headers_mut().insert(REQUEST_ID, id);
+            // A call that fails has its status here, not behind a body.
+            count.code = code(response.headers());
+            let carried = response.extensions_mut().remove::<Carried>();
+            Ok(response.map(|body| {
+                Body::new(Answer {
+                    body,
+                    count,
+                    carried,
+                    span,
+                })
+            }))
+        })
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(REQUEST_ID).filter(|value| {
+        let printable = value.as_bytes().iter().all(u8::is_ascii_graphic);
+        printable && (1..=LONGEST_ID).contains(&value.len())
+    });
+    given.cloned().unwrap_or_else(|| {
+        let id = Uuid::now_v7().simple().to_string();
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
+    })
+}
+
+fn code(headers: &HeaderMap) -> Option<Code> {
+    let status = headers.get("grpc-status")?;
+    Some(Code::from_bytes(status.as_bytes()))
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        let this = self.get_mut();
+        let _entered = this.span.enter();
+        let frame = Pin::new(&mut this.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            // The trailers are the end of every answer: the transport has it.
+            this.count.code = code(trailers);
+            if let Some(guard) = this
+                .carried
+                .take()
+                .and_then(|carried| carried.0.lock().take())
+            {
+                guard.disarm();
+            }
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        let word = word(self.code.unwrap_or(Code::Cancelled));
+        let took = self.begun.elapsed();
+        self.metrics.rpc(&self.method, word, took);
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(code = word, millis, "rpc.ended");
+    }
+}
+
+/// A code's name, as in the gRPC documentation.
+const fn word(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_kept_when_it_can_be_logged_and_made_otherwise() {
+        let mut headers = HeaderMap::new();
+        let made = request_id(&headers);
+        assert_eq!(made.len(), 32);
+        headers.insert(REQUEST_ID, HeaderValue::from_static("job-17"));
+        assert_eq!(request_id(&headers), "job-17");
+        for bad in ["", "two words", &"x".repeat(LONGEST_ID + 1)] {
+            headers.insert(REQUEST_ID, HeaderValue::from_str(bad).unwrap());
+            assert_eq!(request_id(&headers).len(), 32, "{bad}");
+        }
+    }
+}

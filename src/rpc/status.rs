@@ -1,0 +1,191 @@
+//! From an error to a status: the one place that makes a `tonic::Status`.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{
+    broker::{Broker, Error, Violation},
+    browser::{self, Demand},
+    fetch,
+    lease::{self, EndReason},
+    proto::ErrorReason,
+};
+
+/// The domain of every error.
+pub const DOMAIN: &str = "berth";
+
+/// Which limit ended a wait, and its value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) name: &'static str,
+    pub(super) value: Duration,
+}
+
+/// What an error becomes.
+#[derive(Debug)]
+struct Answer {
+    code: Code,
+    reason: ErrorReason,
+    message: String,
+    metadata: HashMap<String, String>,
+    retry: Option<Duration>,
+    violations: Vec<Violation>,
+}
+
+/// When a caller may try again that came while something restarts.
+const SOON: Duration = Duration::from_secs(1);
+
+impl Answer {
+    fn new(code: Code, reason: ErrorReason, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            metadata: HashMap::new(),
+            retry: None,
+            violations: Vec::new(),
+        }
+    }
+
+    fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.metadata.insert(key.into(), value.to_string());
+        self
+    }
+
+    fn retry(mut self, after: Duration) -> Self {
+        self.retry = Some(after);
+        self
+    }
+
+    fn status(self) -> Status {
+        let mut details = ErrorDetails::new();
+        let name = self.reason.as_str_name();
+        let reason = name.strip_prefix("ERROR_REASON_").unwrap_or(name);
+        details.set_error_info(reason, DOMAIN, self.metadata);
+        if self.retry.is_some() {
+            details.set_retry_info(self.retry);
+        }
+        for wrong in self.violations {
+            details.add_bad_request_violation(wrong.field, wrong.why);
+        }
+        if self.reason == ErrorReason::PoolExhausted {
+            details.add_quota_failure_violation("berth:browsers", self.message.clone());
+        }
+        Status::with_error_details(self.code, self.message, details)
+    }
+}
+
+/// The request is not as it must be.
+pub(super) fn invalid(violations: Vec<Violation>) -> Status {
+    of_invalid(violations).status()
+}
+
+/// This version does not have it.
+pub(super) fn unimplemented(what: &str) -> Status {
+    let message = format!("{what} is not in this version");
+    Answer::new(Code::Unimplemented, ErrorReason::Unimplemented, message).status()
+}
+
+/// What `error` tells the caller. `limit` is the one that bounded the caller's wait.
+pub(super) fn of(error: Error, broker: &Broker, limit: Option<Limit>) -> Status {
+    let answer = match error {
+        Error::Invalid(violations) => of_invalid(violations),
+        Error::Lease(error) => of_lease(error),
+        Error::Browser(error) => of_browser(error, broker, limit),
+        Error::Fetch(error) => of_fetch(error, broker, limit),
+        Error::Draining => draining(),
+        Error::Passed => passed(limit),
+    };
+    answer.status()
+}
+
+fn of_invalid(violations: Vec<Violation>) -> Answer {
+    let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    let message = lines.join("; ");
+    let mut answer = Answer::new(Code::InvalidArgument, ErrorReason::BadRequest, message);
+    answer.violations = violations;
+    answer
+}
+
+fn of_lease(error: lease::Error) -> Answer {
+    let answer = Answer::new(
+        Code::NotFound,
+        ErrorReason::LeaseNotFound,
+        error.to_string(),
+    );
+    match error {
+        lease::Error::Unknown => answer,
+        lease::Error::Ended(reason) => answer.with("end_reason", upper(reason)),
+    }
+}
+
+fn upper(reason: EndReason) -> String {
+    reason.as_str().to_ascii_uppercase()
+}
+
+fn of_browser(error: browser::Error, broker: &Broker, limit: Option<Limit>) -> Answer {
+    let message = error.to_string();
+    let unavailable = |reason| Answer::new(Code::Unavailable, reason, message.clone());
+    match error {
+        browser::Error::QueueFull(demand) => exhausted(message, demand)
+            .with("limit", "queue")
+            .retry(broker.retry_after()),
+        browser::Error::Exhausted(demand) => {
+            let mut message = message;
+            if let Some(Limit { name, value }) = limit {
+                let value = humantime::format_duration(value);
+                message = format!("{message}; the limit was the {name} of {value}");
+            }
+            let answer = exhausted(message, demand).retry(broker.retry_after());
+            match limit {
+                Some(limit) => answer
+                    .with("limit", limit.name)
+                    .with("wait", humantime::format_duration(limit.value)),
+                None => answer,
+            }
+        }
+        browser::Error::Unavailable(_) => unavailable(ErrorReason::BrowserUnavailable).retry(SOON),
+        browser::Error::Draining => draining(),
+        browser::Error::Passed => passed(limit),
+        browser::Error::Unknown(_) => {
+            Answer::new(Code::NotFound, ErrorReason::BrowserNotFound, message)
+        }
+        browser::Error::Leased(_) => Answer::new(
+            Code::FailedPrecondition,
+            ErrorReason::BrowserLeased,
+            message,
+        ),
+    }
+}
+
+fn exhausted(message: String, demand: Demand) -> Answer {
+    Answer::new(Code::ResourceExhausted, ErrorReason::PoolExhausted, message)
+        .with("max_browsers", demand.max)
+        .with("leased", demand.leased)
+        .with("shared", demand.shared)
+        .with("waiting", demand.waiting)
+        .with("queue", demand.queue)
+}
+
+fn of_fetch(error: fetch::Error, broker: &Broker, limit: Option<Limit>) -> Answer {
+    let _ = (broker, limit);
+    Answer::new(Code::Internal, ErrorReason::Internal, error.to_string())
+}
+
+fn draining() -> Answer {
+    let message = "the broker is shutting down and takes no new work";
+    Answer::new(Code::Unavailable, ErrorReason::Draining, message).retry(SOON)
+}
+
+fn passed(limit: Option<Limit>) -> Answer {
+    let (code, reason) = (Code::DeadlineExceeded, ErrorReason::Deadline);
+    match limit {
+        Some(Limit { name, value }) => {
+            let value = humantime::format_duration(value);
+            Answer::new(code, reason, format!("the {name} of {value} passed")).with(name, value)
+        }
+        None => Answer::new(code, reason, "the deadline passed"),
+    }
+}
