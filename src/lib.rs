@@ -1,5 +1,6 @@
 pub mod broker;
 pub mod browser;
+pub mod config;
 pub mod deadline;
 pub mod drain;
 pub mod fetch {

@@ -1,0 +1,432 @@
+//! The table: every setting once. Flags, keys, variables, help, documentation and parsing all come
+//! from here.
+
+use std::{thread::available_parallelism, time::Duration};
+
+use Preset::{Found, Nothing, Text};
+
+use super::kind::Kind;
+use crate::browser::RunDir;
+
+/// One setting.
+pub(super) struct Setting {
+    /// Its flag without the dashes; the other names follow from it.
+    pub(super) flag: &'static str,
+    pub(super) kind: Kind,
+    pub(super) default: Preset,
+    /// One sentence.
+    pub(super) help: &'static str,
+}
+
+/// Settings that are shown together.
+pub(super) struct Group {
+    pub(super) heading: &'static str,
+    pub(super) settings: &'static [Setting],
+}
+
+/// What holds when no source says anything.
+pub(super) enum Preset {
+    /// This text.
+    Text(&'static str),
+    /// Nothing, and what follows from that.
+    Nothing(&'static str),
+    /// What is found on this machine, and how that is called.
+    Found(fn() -> String, &'static str),
+}
+
+impl Preset {
+    /// The value as text.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Text(text) => (*text).to_owned(),
+            Self::Nothing(_) => String::new(),
+            Self::Found(find, _) => find(),
+        }
+    }
+}
+
+impl Setting {
+    /// Its key in a file.
+    pub(super) fn key(&self) -> String {
+        self.flag.replace('-', "_")
+    }
+
+    /// Its environment variable.
+    pub(super) fn variable(&self) -> String {
+        format!("BERTH_{}", self.key().to_uppercase())
+    }
+}
+
+/// All settings, in the order in which they are shown.
+pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
+    GROUPS.iter().flat_map(|group| group.settings)
+}
+
+const fn setting(flag: &'static str, default: Preset, kind: Kind, help: &'static str) -> Setting {
+    Setting {
+        flag,
+        kind,
+        default,
+        help,
+    }
+}
+
+const TENTH: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+
+pub(super) const GROUPS: &[Group] = &[
+    Group {
+        heading: "Server",
+        settings: SERVER,
+    },
+    Group {
+        heading: "Browsers",
+        settings: BROWSERS,
+    },
+    Group {
+        heading: "Leases",
+        settings: LEASES,
+    },
+    Group {
+        heading: "Fetching",
+        settings: FETCHING,
+    },
+    Group {
+        heading: "Logging",
+        settings: LOGGING,
+    },
+];
+
+const SERVER: &[Setting] = &[
+    setting(
+        "listen",
+        Text("127.0.0.1:50051"),
+        Kind::Address(|c| &mut c.listen),
+        "Where the gRPC API listens; port 0 for any free one",
+    ),
+    setting(
+        "gateway-listen",
+        Text("127.0.0.1:50052"),
+        Kind::Address(|c| &mut c.gateway_listen),
+        "Where the CDP gateway listens; port 0 for any free one",
+    ),
+    setting(
+        "gateway-public-url",
+        Nothing("the address it listens on"),
+        Kind::Url(|c| &mut c.gateway_public_url),
+        "The base URL by which clients reach the gateway, for example behind a proxy",
+    ),
+    setting(
+        "ops-listen",
+        Text("127.0.0.1:9464"),
+        Kind::Address(|c| &mut c.ops_listen),
+        "Where health checks and metrics are served; port 0 for any free one",
+    ),
+    setting(
+        "max-message-size",
+        Text("16MiB"),
+        Kind::Size(64 << 10..=1 << 30, |c| &mut c.max_message_size),
+        "The longest gRPC message taken or sent",
+    ),
+    setting(
+        "node",
+        Found(host_name, "the host name"),
+        Kind::Name(|c| &mut c.node),
+        "The name of this broker in what it reports",
+    ),
+    setting(
+        "shutdown-timeout",
+        Text("10s"),
+        Kind::Duration(Duration::ZERO..=HOUR, |c| &mut c.shutdown_timeout),
+        "How long running work has to end when the broker is told to stop",
+    ),
+];
+
+const BROWSERS: &[Setting] = &[
+    setting(
+        "browser",
+        Nothing("the first that is found"),
+        Kind::Executable(|c| &mut c.browser),
+        "The Chromium or Chrome to launch",
+    ),
+    setting(
+        "browser-args",
+        Nothing("none"),
+        Kind::Words(|c| &mut c.browser_args),
+        "Flags added to every browser's command line",
+    ),
+    setting(
+        "run-dir",
+        Found(
+            run_dir,
+            "`$XDG_RUNTIME_DIR/berth`, else `berth-<uid>` among temporary files",
+        ),
+        Kind::Directory(|c| &mut c.run_dir),
+        "Where running browsers keep their profiles; brokers may share it",
+    ),
+    setting(
+        "max-browsers",
+        Text("3"),
+        Kind::U32(1..=1000, |c| &mut c.max_browsers),
+        "Browsers at the same time, of whatever use",
+    ),
+    setting(
+        "min-warm",
+        Text("1"),
+        Kind::U32(0..=1000, |c| &mut c.min_warm),
+        "Warm browsers kept ready; at most max_browsers",
+    ),
+    setting(
+        "seats-per-browser",
+        Text("8"),
+        Kind::Usize(1..=100, |c| &mut c.seats_per_browser),
+        "Isolated contexts at the same time in one shared browser",
+    ),
+    setting(
+        "queue",
+        Text("100"),
+        Kind::Usize(0..=100_000, |c| &mut c.queue),
+        "Callers that may wait for a browser; the next is refused at once",
+    ),
+    setting(
+        "launch-timeout",
+        Text("30s"),
+        Kind::Duration(SECOND..=Duration::from_secs(600), |c| &mut c.launch_timeout),
+        "How long a browser has to start",
+    ),
+    setting(
+        "health-check-timeout",
+        Text("5s"),
+        Kind::Duration(TENTH..=MINUTE, |c| &mut c.health_check_timeout),
+        "How long a browser has to answer a check",
+    ),
+    setting(
+        "health-check-interval",
+        Text("5s"),
+        Kind::Duration(TENTH..=HOUR, |c| &mut c.health_check_interval),
+        "How often every browser is checked",
+    ),
+    setting(
+        "browser-max-age",
+        Text("300s"),
+        Kind::Duration(SECOND..=MONTH, |c| &mut c.browser_max_age),
+        "A browser older than this is not used again",
+    ),
+    setting(
+        "browser-idle-timeout",
+        Text("60s"),
+        Kind::Duration(SECOND..=MONTH, |c| &mut c.browser_idle_timeout),
+        "A browser beyond the warm ones is retired when unused for this long",
+    ),
+    setting(
+        "browser-max-uses",
+        Text("1000"),
+        Kind::U64(1..=1_000_000_000, |c| &mut c.browser_max_uses),
+        "A shared browser is retired after so many fetches",
+    ),
+    setting(
+        "browser-memory-limit",
+        Text("2GiB"),
+        Kind::Limit(64 << 20..=16 << 40, |c| &mut c.browser_memory_limit),
+        "A browser whose processes take more memory than this together is killed",
+    ),
+];
+
+const LEASES: &[Setting] = &[
+    setting(
+        "lease-ttl",
+        Text("60s"),
+        Kind::Duration(SECOND..=MONTH, |c| &mut c.lease_ttl),
+        "The TTL of a lease when the client names none; at most lease_max_ttl",
+    ),
+    setting(
+        "lease-max-ttl",
+        Text("1h"),
+        Kind::Duration(SECOND..=MONTH, |c| &mut c.lease_max_ttl),
+        "The longest TTL a client may ask for",
+    ),
+    setting(
+        "lease-lifetime",
+        Text("1h"),
+        Kind::Duration(SECOND..=MONTH, |c| &mut c.lease_lifetime),
+        "The lifetime of a lease, however often renewed, when the client names none; at most \
+         lease_max_lifetime",
+    ),
+    setting(
+        "lease-max-lifetime",
+        Text("24h"),
+        Kind::Duration(SECOND..=MONTH, |c| &mut c.lease_max_lifetime),
+        "The longest lifetime a lease can have",
+    ),
+    setting(
+        "lease-detach-grace",
+        Text("10s"),
+        Kind::Duration(Duration::ZERO..=DAY, |c| &mut c.lease_detach_grace),
+        "How long a client that left may stay away when it names no grace",
+    ),
+    setting(
+        "lease-max-wait",
+        Text("5m"),
+        Kind::Duration(Duration::ZERO..=DAY, |c| &mut c.lease_max_wait),
+        "How long a caller may wait for a browser",
+    ),
+];
+
+const FETCHING: &[Setting] = &[
+    setting(
+        "fetch-timeout",
+        Text("30s"),
+        Kind::Duration(TENTH..=DAY, |c| &mut c.fetch_timeout),
+        "The time a fetch has when its caller gives no deadline; at most fetch_max_timeout",
+    ),
+    setting(
+        "fetch-max-timeout",
+        Text("5m"),
+        Kind::Duration(TENTH..=DAY, |c| &mut c.fetch_max_timeout),
+        "The longest a fetch may take, whatever its caller's deadline",
+    ),
+    setting(
+        "fetch-concurrency",
+        Found(twice_the_cores, "twice the available cores"),
+        Kind::Usize(1..=10_000, |c| &mut c.fetch_concurrency),
+        "Pages rendered at the same time",
+    ),
+    setting(
+        "user-agent",
+        Nothing("the fetcher's own"),
+        Kind::Header(|c| &mut c.user_agent),
+        "The User-Agent of fetches",
+    ),
+    setting(
+        "http-max-connections",
+        Text("100"),
+        Kind::Usize(1..=100_000, |c| &mut c.http_max_connections),
+        "HTTP connections at the same time",
+    ),
+    setting(
+        "http-max-idle-per-host",
+        Text("20"),
+        Kind::Usize(0..=10_000, |c| &mut c.http_max_idle_per_host),
+        "Idle HTTP connections kept for one host",
+    ),
+    setting(
+        "http-connect-timeout",
+        Text("10s"),
+        Kind::Duration(TENTH..=HOUR, |c| &mut c.http_connect_timeout),
+        "How long an HTTP connection may take to be made",
+    ),
+    setting(
+        "http-idle-timeout",
+        Text("90s"),
+        Kind::Duration(SECOND..=DAY, |c| &mut c.http_idle_timeout),
+        "How long an unused HTTP connection is kept",
+    ),
+    setting(
+        "http-read-timeout",
+        Text("30s"),
+        Kind::Duration(TENTH..=HOUR, |c| &mut c.http_read_timeout),
+        "How long an HTTP server may stay silent within a response",
+    ),
+];
+
+const LOGGING: &[Setting] = &[
+    setting(
+        "log-level",
+        Text("info"),
+        Kind::LogFilter(|c| &mut c.log_level),
+        "What is logged",
+    ),
+    setting(
+        "log-format",
+        Text("auto"),
+        Kind::LogFormat(|c| &mut c.log_format),
+        "How log lines look; auto is pretty on a terminal and json elsewhere",
+    ),
+];
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".into())
+}
+
+fn run_dir() -> String {
+    let root = RunDir::default_root();
+    // The system's temporary directory may be named relative to this process.
+    let root = std::path::absolute(&root).unwrap_or(root);
+    root.to_string_lossy().into_owned()
+}
+
+fn twice_the_cores() -> String {
+    let cores = available_parallelism().map_or(1, usize::from);
+    (2 * cores).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn every_setting_has_its_own_names_and_a_default_that_it_takes() {
+        let mut names = BTreeSet::new();
+        for setting in settings() {
+            assert!(
+                names.insert(setting.flag),
+                "{} is there twice",
+                setting.flag
+            );
+            let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+            assert!(setting.flag.chars().all(plain), "{}", setting.flag);
+            assert!(!setting.help.is_empty() && !setting.help.ends_with('.'));
+            let text = setting.default.text();
+            let applied = setting.kind.apply(&mut Config::unset(), &text);
+            assert_eq!(applied, Ok(()), "the default of {}", setting.flag);
+        }
+    }
+
+    #[test]
+    fn every_setting_has_its_own_field() {
+        let fields = |config: &Config| format!("{config:#?}");
+        let unset = fields(&Config::unset());
+        let mut changed = BTreeSet::new();
+        for setting in settings() {
+            let effect = [
+                "wss://h/",
+                "/x",
+                "--x",
+                "64MiB",
+                "7s",
+                "7",
+                "json",
+                "1.2.3.4:5",
+                "trace",
+            ]
+            .iter()
+            .find_map(|text| {
+                let mut config = Config::unset();
+                setting.kind.apply(&mut config, text).ok()?;
+                Some(fields(&config)).filter(|fields| *fields != unset)
+            });
+            let effect = effect.unwrap_or_else(|| panic!("{} has no effect", setting.flag));
+            assert!(changed.insert(effect), "{} is like another", setting.flag);
+        }
+    }
+
+    #[test]
+    fn names_follow_from_the_flag() {
+        let setting = settings()
+            .find(|setting| setting.flag == "lease-max-ttl")
+            .unwrap();
+        assert_eq!(setting.key(), "lease_max_ttl");
+        assert_eq!(setting.variable(), "BERTH_LEASE_MAX_TTL");
+    }
+}

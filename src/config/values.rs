@@ -1,0 +1,260 @@
+//! The configuration as the rest of the broker reads it.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use url::Url;
+
+use super::table;
+use crate::{
+    broker::LeaseConfig,
+    browser::{self, launch},
+    telemetry::Format,
+};
+
+/// Everything that can be set, checked. What each of them means to an operator, and its range, is
+/// in [`reference`](super::reference).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the gRPC API listens.
+    pub listen: SocketAddr,
+    /// Where the CDP gateway listens.
+    pub gateway_listen: SocketAddr,
+    /// The base URL by which clients reach the gateway; `None` for the address it listens on.
+    pub gateway_public_url: Option<Url>,
+    /// Where health checks and metrics are served.
+    pub ops_listen: SocketAddr,
+    /// The longest gRPC message taken or sent, in bytes.
+    pub max_message_size: usize,
+    /// The name of this broker in what it reports.
+    pub node: String,
+    /// How long running work has to end when the broker is told to stop.
+    pub shutdown_timeout: Duration,
+    /// The browser to launch; `None` for the first that is found.
+    pub browser: Option<PathBuf>,
+    /// Flags added to every browser's command line.
+    pub browser_args: Vec<String>,
+    /// Below it browsers keep their profiles.
+    pub run_dir: PathBuf,
+    /// Browsers at the same time, of whatever use.
+    pub max_browsers: u32,
+    /// Warm browsers kept ready.
+    pub min_warm: u32,
+    /// Contexts at the same time in one shared browser.
+    pub seats_per_browser: usize,
+    /// Callers that may wait for a browser.
+    pub queue: usize,
+    /// How long a browser has to start.
+    pub launch_timeout: Duration,
+    /// How long a browser has to answer a check.
+    pub health_check_timeout: Duration,
+    /// How often every browser is checked.
+    pub health_check_interval: Duration,
+    /// A browser older than this is not used again.
+    pub browser_max_age: Duration,
+    /// A browser beyond the warm ones is retired when unused for this long.
+    pub browser_idle_timeout: Duration,
+    /// A shared browser is retired after so many fetches.
+    pub browser_max_uses: u64,
+    /// The memory a browser's processes may take together, in bytes; 0 for no limit.
+    pub browser_memory_limit: u64,
+    /// The TTL of a lease when the client names none.
+    pub lease_ttl: Duration,
+    /// The longest TTL a client may ask for.
+    pub lease_max_ttl: Duration,
+    /// The lifetime of a lease when the client names none.
+    pub lease_lifetime: Duration,
+    /// The longest lifetime a lease can have.
+    pub lease_max_lifetime: Duration,
+    /// How long a client that left may stay away when it names no grace.
+    pub lease_detach_grace: Duration,
+    /// How long a caller may wait for a browser.
+    pub lease_max_wait: Duration,
+    /// The time a fetch has when its caller gives no deadline.
+    pub fetch_timeout: Duration,
+    /// The longest a fetch may take, whatever its caller's deadline.
+    pub fetch_max_timeout: Duration,
+    /// Pages rendered at the same time.
+    pub fetch_concurrency: usize,
+    /// The `User-Agent` of fetches; `None` for the fetcher's own.
+    pub user_agent: Option<String>,
+    /// HTTP connections at the same time.
+    pub http_max_connections: usize,
+    /// Idle HTTP connections kept for one host.
+    pub http_max_idle_per_host: usize,
+    /// How long an HTTP connection may take to be made.
+    pub http_connect_timeout: Duration,
+    /// How long an unused HTTP connection is kept.
+    pub http_idle_timeout: Duration,
+    /// How long an HTTP server may stay silent within a response.
+    pub http_read_timeout: Duration,
+    /// What is logged: a level or a list of directives.
+    pub log_level: String,
+    /// How log lines look.
+    pub log_format: Format,
+}
+
+impl Config {
+    /// What the browser pool needs to know.
+    #[must_use]
+    pub fn pool(&self) -> browser::Config {
+        browser::Config {
+            max_browsers: self.max_browsers,
+            min_warm: self.min_warm,
+            seats_per_browser: self.seats_per_browser,
+            queue: self.queue,
+            max_age: self.browser_max_age,
+            idle_timeout: self.browser_idle_timeout,
+            max_uses: self.browser_max_uses,
+            memory_limit: self.browser_memory_limit,
+            check_timeout: self.health_check_timeout,
+            check_interval: self.health_check_interval,
+            launch: launch::Options {
+                executable: self.browser.clone(),
+                extra_args: self.browser_args.clone(),
+                timeout: self.launch_timeout,
+            },
+        }
+    }
+
+    /// The bounds and defaults of leases.
+    #[must_use]
+    pub fn leases(&self) -> LeaseConfig {
+        LeaseConfig {
+            ttl: self.lease_ttl,
+            max_ttl: self.lease_max_ttl,
+            lifetime: self.lease_lifetime,
+            max_lifetime: self.lease_max_lifetime,
+            detach_grace: self.lease_detach_grace,
+            max_wait: self.lease_max_wait,
+        }
+    }
+
+    /// What the table of settings is applied to. No field is good for anything before it is.
+    pub(super) fn unset() -> Self {
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        let never = Duration::ZERO;
+        Self {
+            listen: nowhere,
+            gateway_listen: nowhere,
+            gateway_public_url: None,
+            ops_listen: nowhere,
+            max_message_size: 0,
+            node: String::new(),
+            shutdown_timeout: never,
+            browser: None,
+            browser_args: Vec::new(),
+            run_dir: PathBuf::new(),
+            max_browsers: 0,
+            min_warm: 0,
+            seats_per_browser: 0,
+            queue: 0,
+            launch_timeout: never,
+            health_check_timeout: never,
+            health_check_interval: never,
+            browser_max_age: never,
+            browser_idle_timeout: never,
+            browser_max_uses: 0,
+            browser_memory_limit: 0,
+            lease_ttl: never,
+            lease_max_ttl: never,
+            lease_lifetime: never,
+            lease_max_lifetime: never,
+            lease_detach_grace: never,
+            lease_max_wait: never,
+            fetch_timeout: never,
+            fetch_max_timeout: never,
+            fetch_concurrency: 0,
+            user_agent: None,
+            http_max_connections: 0,
+            http_max_idle_per_host: 0,
+            http_connect_timeout: never,
+            http_idle_timeout: never,
+            http_read_timeout: never,
+            log_level: String::new(),
+            log_format: Format::Auto,
+        }
+    }
+}
+
+impl Default for Config {
+    /// Every setting at its default.
+    fn default() -> Self {
+        let mut config = Self::unset();
+        for setting in table::settings() {
+            let applied = setting.kind.apply(&mut config, &setting.default.text());
+            debug_assert!(applied.is_ok(), "the default of {}", setting.flag);
+        }
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_contract() {
+        let config = Config::default();
+        let secs = Duration::from_secs;
+        let cores = std::thread::available_parallelism().unwrap().get();
+        let contract = Config {
+            listen: "127.0.0.1:50051".parse().unwrap(),
+            gateway_listen: "127.0.0.1:50052".parse().unwrap(),
+            gateway_public_url: None,
+            ops_listen: "127.0.0.1:9464".parse().unwrap(),
+            max_message_size: 16 << 20,
+            node: config.node.clone(),
+            shutdown_timeout: secs(10),
+            browser: None,
+            browser_args: Vec::new(),
+            run_dir: browser::RunDir::default_root(),
+            max_browsers: 3,
+            min_warm: 1,
+            seats_per_browser: 8,
+            queue: 100,
+            launch_timeout: secs(30),
+            health_check_timeout: secs(5),
+            health_check_interval: secs(5),
+            browser_max_age: secs(300),
+            browser_idle_timeout: secs(60),
+            browser_max_uses: 1000,
+            browser_memory_limit: 2 << 30,
+            lease_ttl: secs(60),
+            lease_max_ttl: secs(3600),
+            lease_lifetime: secs(3600),
+            lease_max_lifetime: secs(24 * 3600),
+            lease_detach_grace: secs(10),
+            lease_max_wait: secs(300),
+            fetch_timeout: secs(30),
+            fetch_max_timeout: secs(300),
+            fetch_concurrency: 2 * cores,
+            user_agent: None,
+            http_max_connections: 100,
+            http_max_idle_per_host: 20,
+            http_connect_timeout: secs(10),
+            http_idle_timeout: secs(90),
+            http_read_timeout: secs(30),
+            log_level: "info".into(),
+            log_format: Format::Auto,
+        };
+        assert_eq!(config, contract);
+        assert!(!config.node.is_empty());
+    }
+
+    #[test]
+    fn floors_get_their_part() {
+        let config = Config {
+            browser: Some("/usr/bin/chromium".into()),
+            browser_args: vec!["--mute-audio".into()],
+            ..Config::default()
+        };
+        let pool = config.pool();
+        assert_eq!(pool.max_browsers, 3);
+        assert_eq!(pool.memory_limit, 2 << 30);
+        assert_eq!(pool.launch.executable, config.browser);
+        assert_eq!(pool.launch.extra_args, config.browser_args);
+        let leases = config.leases();
+        assert_eq!(leases.ttl, Duration::from_secs(60));
+        assert_eq!(leases.max_wait, Duration::from_secs(300));
+    }
+}
