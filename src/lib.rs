@@ -1,45 +1,35 @@
+//! Berth: a gRPC broker for headless browsers and web fetching.
+//!
+//! Programs in any language check out a browser *lease* with a deadline over gRPC and attach a CDP
+//! client to it, or ask for a *fetch*. Berth owns every process, browser context, socket and file
+//! descriptor, and gives each back on every path: success, error, cancel, crash and shutdown.
+//!
+//! Data flows one way. From the top floor down:
+//!
+//! * [`server`] puts everything together and knows the order of a shutdown.
+//! * [`rpc`] (gRPC), [`gateway`] (CDP websockets) and [`ops`] (health and metrics over HTTP) are
+//!   the transports: they translate and delegate.
+//! * [`broker`] holds the use cases; the rooms below do not know one another and meet there.
+//! * [`lease`] is the pure state machine of leases, [`fetch`] gets pages, [`browser`] owns
+//!   processes.
+//!
+//! [`drain`], [`deadline`], [`health`], [`metrics`], [`telemetry`] and [`config`] know none of
+//! them. `docs/architecture.md` has the map.
+
 pub mod broker;
 pub mod browser;
+pub mod cli;
 pub mod config;
 pub mod deadline;
 pub mod drain;
-pub mod fetch {
-    #[derive(Debug)]
-    pub struct Request;
-    #[derive(Debug)]
-    pub struct Response;
-    #[derive(Debug, thiserror::Error)]
-    pub enum Error {
-        #[error("x")]
-        X,
-    }
-    #[derive(Debug)]
-    pub struct Fetcher;
-    #[derive(Clone, Copy, Debug, Default)]
-    pub struct Load {
-        pub active: u64,
-        pub waiting: u64,
-        pub limit: u64,
-        pub total: u64,
-        pub failed: u64,
-    }
-    impl Fetcher {
-        pub async fn fetch(
-            &self,
-            _: Request,
-            _: crate::deadline::Deadline,
-        ) -> Result<Response, Error> {
-            Err(Error::X)
-        }
-        pub fn load(&self) -> Load {
-            Default::default()
-        }
-    }
-}
+pub mod fetch;
+pub mod gateway;
 pub mod health;
+pub mod http_server;
 pub mod lease;
 pub mod metrics;
 pub mod ops;
 pub mod proto;
 pub mod rpc;
+pub mod server;
 pub mod telemetry;

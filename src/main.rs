@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `berth`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    berth::cli::main()
+}

@@ -65,7 +65,7 @@ impl Broker {
             let metrics = metrics.clone();
             move |record, held| finish(&metrics, &record, held)
         });
-        Self(Arc::new(Inner {
+        let broker = Self(Arc::new(Inner {
             config,
             pool,
             fetcher,
@@ -73,7 +73,13 @@ impl Broker {
             requests: Requests::default(),
             drain: drain.clone(),
             metrics: metrics.clone(),
-        }))
+        }));
+        let read = Arc::downgrade(&broker.0);
+        metrics.observe(move || {
+            let broker = read.upgrade().map(Self);
+            broker.map(|broker| broker.snapshot()).unwrap_or_default()
+        });
+        broker
     }
 
     /// Extends a lease to now plus its TTL, or plus `ttl`, which then stays.

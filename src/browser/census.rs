@@ -1,10 +1,6 @@
 //! What the kernel shows of processes: the browsers' trees, their leftovers, and our own.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    time::{Duration, Instant as StdInstant},
-};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 use nix::{
     errno::Errno,
@@ -15,6 +11,7 @@ use nix::{
     unistd::Pid,
 };
 use procfs::process::{LimitValue, Process, all_processes};
+use tokio::time::Instant;
 
 /// What one process tree uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +73,15 @@ pub fn take(groups: &[i32]) -> Census {
     census
 }
 
+/// How many living children this process has, adopted ones included.
+#[must_use]
+pub fn children() -> usize {
+    let me = i32::try_from(std::process::id()).unwrap_or_default();
+    let stats = all_processes().into_iter().flatten().flatten();
+    let mine = stats.filter_map(|process| process.stat().ok());
+    mine.filter(|stat| stat.ppid == me && stat.state != 'Z').count()
+}
+
 /// Zero for a process that ended between being listed and being read.
 fn proportional_memory(process: &Process) -> u64 {
     let rollup = process.smaps_rollup().ok();
@@ -110,11 +116,11 @@ pub fn own() -> Option<Own> {
 /// they are gone, for at most `bound`. Returns how many there were. Blocking; for the start only.
 #[must_use]
 pub fn kill_all_below(dir: &Path, bound: Duration) -> usize {
-    let until = StdInstant::now() + bound;
+    let until = Instant::now() + bound;
     let mut killed = std::collections::BTreeSet::new();
     loop {
         let found = living_below(dir);
-        if found.is_empty() || StdInstant::now() >= until {
+        if found.is_empty() || Instant::now() >= until {
             return killed.len();
         }
         for pid in found {

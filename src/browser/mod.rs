@@ -25,6 +25,7 @@ mod rundir;
 mod seats;
 mod starter;
 mod supervisor;
+mod visit;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ pub use queue::Position;
 pub use registry::{Seen, State};
 pub use rundir::{Error as RunDirError, RunDir, Swept};
 pub use seats::Seat;
+pub use visit::{Visit, visit};
 
 /// Why there is no browser for a caller.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use super::table;
 use crate::{
     broker::LeaseConfig,
     browser::{self, launch},
+    fetch,
     telemetry::Format,
 };
 
@@ -126,6 +127,20 @@ impl Config {
             max_lifetime: self.lease_max_lifetime,
             detach_grace: self.lease_detach_grace,
             max_wait: self.lease_max_wait,
+        }
+    }
+
+    /// What fetches need to know.
+    #[must_use]
+    pub fn fetches(&self) -> fetch::Config {
+        fetch::Config {
+            max_connections: self.http_max_connections,
+            max_idle_per_host: self.http_max_idle_per_host,
+            connect_timeout: self.http_connect_timeout,
+            idle_timeout: self.http_idle_timeout,
+            read_timeout: self.http_read_timeout,
+            user_agent: self.user_agent.clone(),
+            browser_concurrency: self.fetch_concurrency,
         }
     }
 

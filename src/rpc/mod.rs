@@ -9,6 +9,7 @@ mod browser_options;
 mod call;
 mod convert;
 mod fetch;
+mod fetch_messages;
 mod health;
 mod hold;
 mod lease;

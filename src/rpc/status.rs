@@ -34,6 +34,8 @@ struct Answer {
     violations: Vec<Violation>,
 }
 
+/// When a caller may try again whose browser died: another takes its place.
+const AT_ONCE: Duration = Duration::from_millis(100);
 /// When a caller may try again that came while something restarts.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -170,8 +172,27 @@ fn exhausted(message: String, demand: Demand) -> Answer {
 }
 
 fn of_fetch(error: fetch::Error, broker: &Broker, limit: Option<Limit>) -> Answer {
-    let _ = (broker, limit);
-    Answer::new(Code::Internal, ErrorReason::Internal, error.to_string())
+    let message = error.to_string();
+    let origin = |reason| Answer::new(Code::Unavailable, reason, message.clone());
+    match error {
+        fetch::Error::Browser(error) => of_browser(error, broker, limit),
+        fetch::Error::Lost(_) => {
+            Answer::new(Code::Aborted, ErrorReason::BrowserLost, message).retry(AT_ONCE)
+        }
+        fetch::Error::Dns(_) => origin(ErrorReason::OriginDns),
+        fetch::Error::Refused(_) => origin(ErrorReason::OriginRefused),
+        fetch::Error::Tls(_) => origin(ErrorReason::OriginTls),
+        fetch::Error::Timeout { .. } => origin(ErrorReason::OriginTimeout),
+        fetch::Error::Protocol(_) | fetch::Error::TooManyRedirects { .. } => {
+            origin(ErrorReason::OriginProtocol)
+        }
+        fetch::Error::TooLarge { limit } => {
+            Answer::new(Code::FailedPrecondition, ErrorReason::TooLarge, message)
+                .with("max_bytes", limit)
+        }
+        fetch::Error::Passed => passed(limit),
+        fetch::Error::BadRequest(field, why) => of_invalid(vec![Violation::new(field, why)]),
+    }
 }
 
 fn draining() -> Answer {

@@ -1,0 +1,75 @@
+# Berth. `make demo` and `make test` do all the set-up they need on a fresh Debian or Ubuntu machine
+# that has the Rust toolchain.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# apt-get needs root; a machine where this is root has no sudo.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
+# The one browser that is always looked for, whatever it is called there.
+CHROMIUM := $(wildcard /usr/lib/chromium/chromium-headless-shell /usr/bin/chromium-headless-shell \
+              /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome)
+VENV := target/clients/python
+PROTOS := $(wildcard proto/berth/v1/*.proto)
+
+.PHONY: help demo serve test lint bench clients chromium toolchain clean
+
+help:
+	@echo "make demo    lease a browser, drive it, fetch pages, leave nothing behind"
+	@echo "make serve   run the service (FLAGS='--max-browsers 8' …)"
+	@echo "make test    every test, with real browsers and real clients"
+	@echo "make lint    formatting, clippy and documentation, as CI has them"
+	@echo "make bench   the measured targets, as ratios within one run"
+
+demo: chromium toolchain
+	cargo run --locked --quiet -- demo
+
+serve: chromium toolchain
+	cargo run --locked --release -- serve $(FLAGS)
+
+test: chromium toolchain clients
+	cargo test --locked
+
+lint: toolchain
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+bench: chromium toolchain
+	cargo bench --locked
+
+# The browser. Debian has the small, fast headless shell; where it is missing, Chromium will do.
+chromium:
+ifeq ($(CHROMIUM),)
+	@echo "installing Chromium"
+	$(APT) update -qq
+	$(APT) install -y -qq --no-install-recommends chromium-headless-shell \
+	  || $(APT) install -y -qq --no-install-recommends chromium \
+	  || $(APT) install -y -qq --no-install-recommends chromium-browser
+endif
+
+# What native crates are built with.
+toolchain:
+	@command -v cargo >/dev/null || { echo "the Rust toolchain is missing: install it first" >&2; exit 1; }
+	@command -v cc >/dev/null && command -v cmake >/dev/null || { $(APT) update -qq; $(APT) install -y -qq build-essential cmake; }
+
+# Clients in other languages, which the tests drive.
+clients: target/clients/node.stamp target/clients/python.stamp
+
+target/clients/node.stamp: tests/clients/node/package.json tests/clients/node/package-lock.json
+	@command -v npm >/dev/null || { $(APT) update -qq; $(APT) install -y -qq nodejs npm; }
+	npm ci --prefix tests/clients/node --no-audit --no-fund
+	@mkdir -p $(@D) && touch $@
+
+target/clients/python.stamp: tests/clients/python/requirements.txt $(PROTOS)
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || { $(APT) update -qq; $(APT) install -y -qq python3-venv; }
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/clients/python/requirements.txt
+	$(VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=$(VENV) --grpc_python_out=$(VENV) $(PROTOS)
+	@touch $@
+
+clean:
+	cargo clean
+	rm -rf tests/clients/node/node_modules

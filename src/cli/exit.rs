@@ -1,0 +1,76 @@
+//! How the command ends: exit codes and what is said with them.
+
+use std::{fmt::Display, io::Write, process::ExitCode};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// The command line is wrong, as clap has it.
+pub(super) const USAGE: u8 = 2;
+/// A shutdown had to cut running work.
+pub(super) const FORCED: u8 = 3;
+/// The configuration is wrong.
+pub(super) const CONFIG: u8 = 64;
+/// The broker cannot be reached or has nothing to offer (`EX_UNAVAILABLE` of sysexits.h).
+pub(super) const UNAVAILABLE: u8 = 69;
+/// Try again (`EX_TEMPFAIL` of sysexits.h).
+pub(super) const RETRY: u8 = 75;
+/// The deadline passed, as timeout(1) has it.
+pub(super) const DEADLINE: u8 = 124;
+
+/// Why the command failed, for people and for scripts.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    pub(super) fn new(code: u8, message: impl Display) -> Self {
+        Self {
+            code,
+            message: message.to_string(),
+        }
+    }
+
+    pub(super) fn other(message: impl Display) -> Self {
+        Self::new(1, message)
+    }
+
+    pub(super) fn usage(error: clap::Error) -> Self {
+        Self::new(USAGE, error)
+    }
+
+    /// Says it on standard error and turns into the exit code.
+    pub(super) fn report(self) -> ExitCode {
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(std::io::stderr(), "berth: {}", self.message.trim_end());
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::other(error)
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let code = match status.code() {
+            Code::Unavailable => UNAVAILABLE,
+            Code::ResourceExhausted => RETRY,
+            Code::DeadlineExceeded | Code::Cancelled => DEADLINE,
+            _ => 1,
+        };
+        let details = status.get_error_details();
+        let mut message = status.message().to_owned();
+        if let Some(info) = details.error_info() {
+            message += &format!(" ({})", info.reason);
+        }
+        if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
+            message += &format!("; try again in {}", humantime::format_duration(delay));
+        }
+        Self::new(code, message)
+    }
+}

@@ -1,0 +1,117 @@
+//! The command `berth`.
+//!
+//! `serve` runs the service; `fetch`, `lease` and `health` are clients of one, over gRPC alone;
+//! `demo` runs both in one process and shows the main job.
+
+mod client;
+mod demo;
+mod demo_site;
+mod exit;
+mod fetch;
+mod health;
+mod lease;
+mod progress;
+mod serve;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{Args, Command, FromArgMatches};
+
+use self::{exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs};
+use crate::config;
+
+const ABOUT: &str = "A gRPC broker for headless browsers and web fetching";
+
+const AFTER: &str = "\
+Exit codes:
+    0  it worked
+    1  it failed
+    2  the command line is wrong
+    3  serve: the shutdown had to cut running work
+   64  the configuration is wrong
+   69  the broker cannot be reached, or has no browser to offer
+   75  every browser is taken: try again
+  124  the deadline passed
+`berth lease` exits as its command does.";
+
+/// The command line.
+#[must_use]
+pub fn command() -> Command {
+    let client = |name: &'static str| Command::new(name).after_help(AFTER);
+    Command::new("berth")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(AFTER)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("serve")
+                .about("Run the service until SIGTERM or SIGINT; a second signal exits at once")
+                .args(config::args())
+                .after_help(AFTER),
+        )
+        .subcommand(FetchArgs::augment_args(client("fetch")))
+        .subcommand(LeaseArgs::augment_args(client("lease")))
+        .subcommand(HealthArgs::augment_args(client("health")))
+        .subcommand(
+            client("demo")
+                .about("Show the main job: start a broker, lease a browser, fetch pages, leave nothing")
+                .args(config::args().into_iter().map(|arg| arg.hide(true))),
+        )
+}
+
+/// Runs the command that this process was called with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let ran = match matches.subcommand() {
+        Some(("serve", matches)) => serve::run(matches),
+        Some(("demo", matches)) => demo::run(matches),
+        Some(("fetch", matches)) => FetchArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(fetch::run),
+        Some(("lease", matches)) => LeaseArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(lease::run),
+        Some(("health", matches)) => HealthArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(|args| health::run(&args)),
+        _ => Err(Failure::new(exit::USAGE, "no such command")),
+    };
+    ran.unwrap_or_else(Failure::report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_flags_of_the_contract_are_there() {
+        let command = command();
+        for (name, flags) in [
+            (
+                "serve",
+                &[
+                    "listen", "gateway-listen", "ops-listen", "browser", "max-browsers",
+                    "min-warm", "seats-per-browser", "queue", "shutdown-timeout", "run-dir",
+                    "print-config", "config",
+                ][..],
+            ),
+            ("fetch", &["strategy", "format", "output", "endpoint"]),
+            ("lease", &["ttl", "wait", "endpoint"]),
+            ("health", &["endpoint"]),
+        ] {
+            let sub = command.find_subcommand(name).unwrap();
+            for flag in flags {
+                let found = sub.get_arguments().any(|arg| arg.get_long() == Some(flag));
+                assert!(found, "{name} --{flag}");
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `berth serve`.
+
+use std::{io::Write, process::ExitCode};
+
+use clap::ArgMatches;
+
+use super::{
+    exit::{self, Failure},
+    signals::Signals,
+};
+use crate::{
+    config::{self, Config},
+    server::{self, Ended, Server},
+    telemetry,
+};
+
+pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let settings = config::load(matches, config::environment()).map_err(|problems| {
+        Failure::new(exit::CONFIG, format!("the configuration is wrong\n{problems}"))
+    })?;
+    if config::print_wanted(matches) {
+        write!(std::io::stdout(), "{}", settings.print())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = settings.config();
+    telemetry::init(&config.log_level, config.log_format).map_err(Failure::other)?;
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    if nix::unistd::geteuid().is_root() {
+        tracing::warn!(
+            "running as root: Chromium's own sandbox is off, so a page that breaks out of the \
+             browser is root; run as an unprivileged user"
+        );
+    }
+    server::adopt_orphans();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(&config));
+    // What a library left in the blocking pool must not keep the process.
+    runtime.shutdown_background();
+    Ok(match ended? {
+        Ended::Clean => ExitCode::SUCCESS,
+        Ended::Forced => ExitCode::from(exit::FORCED),
+    })
+}
+
+async fn serve(config: &Config) -> Result<Ended, Failure> {
+    let mut first = Signals::listen()?;
+    let server = Server::start(config).await.map_err(Failure::other)?;
+    let stop = async {
+        let signal = first.next().await;
+        tracing::info!(signal, "server.stop_asked");
+    };
+    // A second signal exits at once: browsers then end by their lifelines.
+    let mut second = Signals::listen()?;
+    let force = async {
+        second.next().await;
+        let signal = second.next().await;
+        tracing::warn!(signal, "server.forced");
+    };
+    Ok(tokio::select! {
+        ended = server.run(stop) => ended,
+        () = force => Ended::Forced,
+    })
+}

@@ -1,0 +1,323 @@
+//! Between the messages of a fetch and what the broker speaks.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+
+use super::{browser_options, convert::to_proto};
+use crate::{
+    broker::Violation,
+    fetch::{self, Format, Formats, Picture, Screenshot, Strategy, Via, WaitUntil},
+    proto::{
+        self, FetchContents, FetchFormat, FetchRequest, FetchResponse, FetchStrategy, FetchTimings,
+        ImageFormat,
+    },
+};
+
+/// So that an answer fits the 4 MiB that gRPC clients take by default.
+const USUAL_BYTES: u64 = 3584 * 1024;
+const MOST_BYTES: u64 = 256 * 1024 * 1024;
+const MOST_REDIRECTS: u32 = 50;
+const USUAL_REDIRECTS: u32 = 10;
+const MOST_HEADERS: usize = 64;
+const USUAL_QUALITY: u8 = 80;
+
+/// What is to be fetched.
+pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Violation>> {
+    let mut wrong = Vec::new();
+    let strategy = strategy(&message, &mut wrong);
+    let formats = formats(&message, &mut wrong);
+    let method = method(&message.method, &mut wrong);
+    let headers = headers(&message.headers, &mut wrong);
+    let wait = wait(&message, &mut wrong);
+    let viewport = message
+        .viewport
+        .and_then(|size| browser_options::viewport("viewport", size, &mut wrong));
+    let screenshot = screenshot(message.screenshot, &mut wrong);
+    let max_bytes = match message.max_bytes {
+        0 => USUAL_BYTES,
+        bytes => bytes,
+    };
+    check(&mut wrong, "max_bytes", max_bytes <= MOST_BYTES, || {
+        format!("{max_bytes} is more than {MOST_BYTES}")
+    });
+    let max_redirects = message.max_redirects.unwrap_or(USUAL_REDIRECTS);
+    check(&mut wrong, "max_redirects", max_redirects <= MOST_REDIRECTS, || {
+        format!("{max_redirects} is more than {MOST_REDIRECTS}")
+    });
+    match fetch::Request::target(&message.url) {
+        Ok(url) if wrong.is_empty() => Ok(fetch::Request {
+            url,
+            strategy,
+            formats,
+            method,
+            headers,
+            body: message.body,
+            user_agent: Some(message.user_agent).filter(|agent| !agent.is_empty()),
+            wait,
+            viewport,
+            screenshot,
+            max_bytes,
+            max_redirects,
+        }),
+        Ok(_) => Err(wrong),
+        Err(problem) => {
+            wrong.insert(0, Violation::new("url", problem.to_string()));
+            Err(wrong)
+        }
+    }
+}
+
+fn check(wrong: &mut Vec<Violation>, field: &str, good: bool, why: impl FnOnce() -> String) {
+    if !good {
+        wrong.push(Violation::new(field, why()));
+    }
+}
+
+fn unknown(wrong: &mut Vec<Violation>, field: impl Into<String>, value: i32) {
+    wrong.push(Violation::new(field, format!("there is no value {value}")));
+}
+
+fn strategy(message: &FetchRequest, wrong: &mut Vec<Violation>) -> Strategy {
+    match FetchStrategy::try_from(message.strategy) {
+        Ok(FetchStrategy::Unspecified | FetchStrategy::Auto) => Strategy::Auto,
+        Ok(FetchStrategy::Http) => Strategy::Http,
+        Ok(FetchStrategy::Browser) => Strategy::Browser,
+        Err(_) => {
+            unknown(wrong, "strategy", message.strategy);
+            Strategy::Auto
+        }
+    }
+}
+
+fn formats(message: &FetchRequest, wrong: &mut Vec<Violation>) -> Formats {
+    if message.formats.is_empty() {
+        return Formats::of(&[Format::Html]);
+    }
+    let mut formats = Vec::new();
+    for (at, value) in message.formats.iter().enumerate() {
+        let field = format!("formats[{at}]");
+        let later = match FetchFormat::try_from(*value) {
+            Ok(FetchFormat::Raw) => Ok(Format::Raw),
+            Ok(FetchFormat::Html) => Ok(Format::Html),
+            Ok(FetchFormat::Text) => Ok(Format::Text),
+            Ok(FetchFormat::Screenshot) => Ok(Format::Screenshot),
+            Ok(FetchFormat::Unspecified) => Err("must be set".to_owned()),
+            Ok(later) => {
+                let name = later.as_str_name().trim_start_matches("FETCH_FORMAT_");
+                Err(format!("{name} is not in this version"))
+            }
+            Err(_) => Err(format!("there is no value {value}")),
+        };
+        match later {
+            Ok(format) => formats.push(format),
+            Err(why) => wrong.push(Violation::new(field, why)),
+        }
+    }
+    Formats::of(&formats)
+}
+
+fn method(text: &str, wrong: &mut Vec<Violation>) -> Method {
+    const KNOWN: [Method; 7] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    if text.is_empty() {
+        return Method::GET;
+    }
+    let upper = text.to_ascii_uppercase();
+    let known = KNOWN.into_iter().find(|method| method.as_str() == upper);
+    known.unwrap_or_else(|| {
+        let why = format!("{text:?} is none of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        wrong.push(Violation::new("method", why));
+        Method::GET
+    })
+}
+
+fn headers(
+    headers: &[proto::Header],
+    wrong: &mut Vec<Violation>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    check(wrong, "headers", headers.len() <= MOST_HEADERS, || {
+        format!("{} headers are more than {MOST_HEADERS}", headers.len())
+    });
+    let mut read = Vec::new();
+    for (at, header) in headers.iter().enumerate() {
+        match (
+            HeaderName::try_from(&header.name),
+            HeaderValue::try_from(&header.value),
+        ) {
+            (Ok(name), Ok(value)) => read.push((name, value)),
+            (Err(_), _) => {
+                let why = format!("{:?} is not a header's name", header.name);
+                wrong.push(Violation::new(format!("headers[{at}].name"), why));
+            }
+            // The value may be a secret: it is not repeated.
+            (_, Err(_)) => {
+                let field = format!("headers[{at}].value");
+                wrong.push(Violation::new(field, "has characters no header may have"));
+            }
+        }
+    }
+    read
+}
+
+fn wait(message: &FetchRequest, wrong: &mut Vec<Violation>) -> WaitUntil {
+    match proto::WaitUntil::try_from(message.wait_until) {
+        Ok(proto::WaitUntil::Unspecified | proto::WaitUntil::Load) => WaitUntil::Load,
+        Ok(proto::WaitUntil::DomContentLoaded) => WaitUntil::DomContentLoaded,
+        Ok(proto::WaitUntil::NetworkIdle) => {
+            let why = "NETWORK_IDLE is not in this version";
+            wrong.push(Violation::new("wait_until", why));
+            WaitUntil::Load
+        }
+        Err(_) => {
+            unknown(wrong, "wait_until", message.wait_until);
+            WaitUntil::Load
+        }
+    }
+}
+
+fn screenshot(
+    options: Option<proto::ScreenshotOptions>,
+    wrong: &mut Vec<Violation>,
+) -> Screenshot {
+    let options = options.unwrap_or_default();
+    let kind = match ImageFormat::try_from(options.format) {
+        Ok(ImageFormat::Unspecified | ImageFormat::Png) => Picture::Png,
+        Ok(ImageFormat::Jpeg) => Picture::Jpeg,
+        Ok(ImageFormat::Webp) => Picture::Webp,
+        Err(_) => {
+            unknown(wrong, "screenshot.format", options.format);
+            Picture::Png
+        }
+    };
+    let quality = match u8::try_from(options.quality) {
+        Ok(0) => USUAL_QUALITY,
+        Ok(quality @ 1..=100) => quality,
+        _ => {
+            let why = format!("{} is not in 1 to 100", options.quality);
+            wrong.push(Violation::new("screenshot.quality", why));
+            USUAL_QUALITY
+        }
+    };
+    Screenshot {
+        kind,
+        quality: Some(quality),
+        full_page: options.full_page,
+    }
+}
+
+/// What came.
+pub(super) fn response(response: fetch::Response) -> FetchResponse {
+    let timings = response.timings;
+    let part = |took: Duration| (!took.is_zero()).then_some(took).and_then(to_proto);
+    let via = match response.via {
+        Via::Http => FetchStrategy::Http,
+        Via::Browser => FetchStrategy::Browser,
+    };
+    FetchResponse {
+        final_url: response.final_url,
+        redirects: response
+            .redirects
+            .into_iter()
+            .map(|redirect| proto::Redirect {
+                url: redirect.url,
+                status: redirect.status.into(),
+            })
+            .collect(),
+        status: response.status.into(),
+        headers: response
+            .headers
+            .into_iter()
+            .map(|(name, value)| proto::Header {
+                name,
+                value: String::from_utf8_lossy(&value).into_owned(),
+            })
+            .collect(),
+        content_type: response.content_type.unwrap_or_default(),
+        charset: response.charset.unwrap_or_default(),
+        contents: Some(FetchContents {
+            raw: response.raw,
+            html: response.html,
+            text: response.text,
+            screenshot: response.screenshot,
+        }),
+        title: response.title.unwrap_or_default(),
+        via: via.into(),
+        via_reason: response.why.as_str().into(),
+        via_detail: response.why_detail,
+        timings: Some(FetchTimings {
+            queue: part(timings.queue),
+            first_byte: part(timings.first_byte),
+            render: part(timings.render),
+            extract: part(timings.extract),
+            total: part(timings.total),
+        }),
+        warnings: response
+            .warnings
+            .into_iter()
+            .map(|warning| proto::Warning {
+                code: warning.code.into(),
+                message: warning.message,
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_wrong_is_named_at_once() {
+        let message = FetchRequest {
+            url: "file:///etc/passwd".into(),
+            strategy: 9,
+            formats: vec![FetchFormat::Html.into(), FetchFormat::Pdf.into(), 77],
+            method: "BREW".into(),
+            headers: vec![proto::Header {
+                name: "a b".into(),
+                value: "x".into(),
+            }],
+            wait_until: proto::WaitUntil::NetworkIdle.into(),
+            max_bytes: MOST_BYTES + 1,
+            max_redirects: Some(51),
+            ..FetchRequest::default()
+        };
+        let wrong = request(message).unwrap_err();
+        let fields: Vec<_> = wrong.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            [
+                "url",
+                "strategy",
+                "formats[1]",
+                "formats[2]",
+                "method",
+                "headers[0].name",
+                "wait_until",
+                "max_bytes",
+                "max_redirects",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bare_url_is_enough() {
+        let message = FetchRequest {
+            url: "http://a/".into(),
+            ..FetchRequest::default()
+        };
+        let request = request(message).unwrap();
+        assert_eq!(request.strategy, Strategy::Auto);
+        assert!(request.formats.has(Format::Html));
+        assert_eq!(request.max_bytes, USUAL_BYTES);
+        assert_eq!(request.max_redirects, 10);
+    }
+}

@@ -1,0 +1,271 @@
+//! The composition root: everything put together, and the order of a shutdown.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::Broker,
+    browser::{Pool, RunDir, RunDirError},
+    config::Config,
+    deadline::Deadline,
+    drain::Drain,
+    fetch::{self, Fetcher},
+    gateway, http_server,
+    lease::EndReason,
+    metrics::{self, Metrics},
+    ops, rpc,
+};
+
+/// A broker with its transports, up and serving.
+#[derive(Debug)]
+pub struct Server {
+    broker: Broker,
+    pool: Pool,
+    drain: Drain,
+    health: Arc<rpc::Reporter>,
+    addresses: Addresses,
+    transports: JoinSet<()>,
+    stop: CancellationToken,
+    asked: rpc::Shutdown,
+    shutdown_timeout: Duration,
+}
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// gRPC.
+    pub grpc: SocketAddr,
+    /// The CDP gateway.
+    pub gateway: SocketAddr,
+    /// Health and metrics over HTTP.
+    pub ops: SocketAddr,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All work had ended, and nothing is left.
+    Clean,
+    /// Work was cut, or the time was over before everything was gone.
+    Forced,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address cannot be had.
+    #[error("cannot listen on {address} ({setting}): {source}")]
+    Listen {
+        /// The setting it comes from.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The run directory cannot be used.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    /// The HTTP client cannot be built.
+    #[error("cannot build the HTTP client: {0}")]
+    Client(#[from] fetch::BuildError),
+    /// The metrics cannot be set up.
+    #[error(transparent)]
+    Metrics(#[from] metrics::Error),
+}
+
+/// What is kept of the shutdown's time for what comes after the grace: killing, reaping, closing.
+const RESERVE: Duration = Duration::from_secs(3);
+/// What is kept of it for the transports.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Makes this process the one that orphans of its descendants fall to, so that it can reap what a
+/// browser leaves behind. Call it once, before anything is started.
+pub fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        tracing::warn!(%error, "cannot become the reaper of orphans: zombies may stay behind");
+    }
+}
+
+impl Server {
+    /// Binds, sweeps what a dead predecessor left, and serves. Browsers come up in the background:
+    /// health tells when the first is there.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing stays behind then.
+    pub async fn start(config: &Config) -> Result<Self, Error> {
+        let grpc = listen("listen", config.listen).await?;
+        let gateway = listen("gateway_listen", config.gateway_listen).await?;
+        let ops = listen("ops_listen", config.ops_listen).await?;
+        let addresses = Addresses {
+            grpc: bound("listen", &grpc)?,
+            gateway: bound("gateway_listen", &gateway)?,
+            ops: bound("ops_listen", &ops)?,
+        };
+        let (run_dir, swept) = RunDir::claim(&config.run_dir)?;
+        if swept.instances > 0 {
+            let (instances, processes) = (swept.instances, swept.processes);
+            tracing::warn!(instances, processes, "run_dir.swept");
+        }
+        let metrics = Metrics::new()?;
+        let drain = Drain::new(Handle::current());
+        let pool = Pool::start(config.pool(), Arc::new(run_dir), &drain, &metrics);
+        let fetcher = Fetcher::new(config.fetches(), pool.clone(), &drain, &metrics)?;
+        let broker = Broker::start(config.leases(), pool.clone(), fetcher, &drain, &metrics);
+        let mut server = Self {
+            broker,
+            pool,
+            drain,
+            health: Arc::new(rpc::Reporter::new().await),
+            addresses,
+            transports: JoinSet::new(),
+            stop: CancellationToken::new(),
+            asked: rpc::Shutdown::new(),
+            shutdown_timeout: config.shutdown_timeout,
+        };
+        server.serve_grpc(grpc, config, &metrics);
+        server.serve_gateway(gateway, config);
+        server.serve_ops(ops, metrics);
+        tracing::info!(
+            grpc = %addresses.grpc, gateway = %addresses.gateway, ops = %addresses.ops,
+            "server.started"
+        );
+        Ok(server)
+    }
+
+    fn serve_grpc(&mut self, listener: TcpListener, config: &Config, metrics: &Metrics) {
+        let options = rpc::Options {
+            node: config.node.clone(),
+            gateway: self.addresses.gateway,
+            gateway_public_url: config.gateway_public_url.clone(),
+            max_message_size: config.max_message_size,
+            fetch_timeout: config.fetch_timeout,
+            fetch_max_timeout: config.fetch_max_timeout,
+        };
+        let (broker, metrics, health) = (self.broker.clone(), metrics.clone(), self.health.clone());
+        let (asked, stop) = (self.asked.clone(), self.stop.clone());
+        self.transports.spawn(async move {
+            let stopped = stop.cancelled_owned();
+            let served =
+                rpc::serve(listener, broker, options, metrics, &health, asked, stopped).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the gRPC transport failed");
+            }
+        });
+        let (broker, health) = (self.broker.clone(), self.health.clone());
+        let cut = self.drain.cut_token();
+        self.drain
+            .spawn(async move { cut.run_until_cancelled(health.follow(&broker)).await });
+    }
+
+    fn serve_gateway(&mut self, listener: TcpListener, config: &Config) {
+        let options = gateway::Options {
+            public_url: config.gateway_public_url.clone(),
+        };
+        let router = gateway::router(self.broker.clone(), options);
+        let stop = self.stop.clone().cancelled_owned();
+        self.transports.spawn(http_server::serve(listener, router, stop));
+    }
+
+    fn serve_ops(&mut self, listener: TcpListener, metrics: Metrics) {
+        let broker = self.broker.clone();
+        let router = ops::router(metrics, move || broker.health());
+        let stop = self.stop.clone().cancelled_owned();
+        self.transports.spawn(http_server::serve(listener, router, stop));
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The use cases, for whoever is in the same process.
+    #[must_use]
+    pub const fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// The browsers, to be looked at.
+    #[must_use]
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Serves until `stop`, or until an operator asks for the end; then shuts down as
+    /// [`Server::shut_down`] does.
+    ///
+    /// # Cancel safety
+    /// Dropped, it leaves browsers running until the process ends; call it to its end.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
+        let asked = self.asked.clone();
+        tokio::select! {
+            () = stop => {}
+            () = asked.cancelled() => {}
+        }
+        self.shut_down().await
+    }
+
+    /// Shuts down, within the shutdown timeout. Application first, transport last: nobody is sent
+    /// here any more, new work is refused, running work may end; what then still runs is cut,
+    /// browsers are killed and reaped; only then do the transports close, so that until the end
+    /// clients can renew, release and read why.
+    ///
+    /// # Cancel safety
+    /// As [`Server::run`].
+    pub async fn shut_down(mut self) -> Ended {
+        let deadline = Deadline::after(self.shutdown_timeout);
+        let before = |reserve: Duration| {
+            let reserve = reserve.min(self.shutdown_timeout / 3);
+            Deadline::at(deadline.instant() - reserve)
+        };
+        let (grace, killing) = (before(RESERVE), before(CLOSING));
+        let begun = Instant::now();
+        tracing::info!(running = self.drain.running(), "server.draining");
+        self.health.not_serving().await;
+        self.drain.begin();
+        let mut clean = grace.bound(self.drain.idle()).await.is_ok();
+        if !clean {
+            tracing::warn!(running = self.drain.running(), "drain.cut");
+        }
+        self.broker.end_all(EndReason::Drained);
+        self.drain.cut();
+        clean &= killing.bound(self.pool.shut_down()).await.is_ok();
+        self.stop.cancel();
+        let transports = &mut self.transports;
+        let closed = async { while transports.join_next().await.is_some() {} };
+        // Whoever keeps a connection open does not keep us: silent clients and watchers are cut.
+        let late = deadline.within(CLOSING / 2);
+        if timeout_at(late.instant(), closed).await.is_err() {
+            self.transports.shutdown().await;
+        }
+        clean &= deadline.bound(self.drain.closed()).await.is_ok();
+        let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(clean, millis, "server.stopped");
+        if clean { Ended::Clean } else { Ended::Forced }
+    }
+}
+
+async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen {
+        setting,
+        address,
+        source,
+    })
+}
+
+fn bound(setting: &'static str, listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|source| Error::Listen {
+        setting,
+        address: SocketAddr::from(([0; 4], 0)),
+        source,
+    })
+}

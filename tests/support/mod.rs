@@ -1,0 +1,38 @@
+//! What every test stands on: a whole broker on free ports, real clients, and a count of what is
+//! left behind at the end of each test, whatever it tests.
+
+// Each test binary uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+pub mod broker;
+pub mod left;
+pub mod site;
+
+use std::time::Duration;
+
+pub use broker::{Broker, acquire, reason, retry};
+pub use left::Left;
+use tokio::time::{Instant, sleep};
+
+/// Longer than anything in a test may take on a busy machine; never waited out when all is well.
+pub const BOUND: Duration = Duration::from_secs(30);
+
+/// Waits until `is` holds, and fails the test when it does not within [`BOUND`].
+pub async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !is().await {
+        assert!(begun.elapsed() < BOUND, "not within {BOUND:?}: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+    begun.elapsed()
+}
+
+/// A duration as messages have it.
+pub fn proto(duration: Duration) -> Option<prost_types::Duration> {
+    duration.try_into().ok()
+}
+
+/// A number of seconds as messages have it.
+pub fn secs(seconds: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos: 0 })
+}
