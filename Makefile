@@ -53,7 +53,7 @@ endif
 # What native crates are built with.
 toolchain:
 	@command -v cargo >/dev/null || { echo "the Rust toolchain is missing: install it first" >&2; exit 1; }
-	@command -v cc >/dev/null && command -v cmake >/dev/null || { $(APT) update -qq; $(APT) install -y -qq build-essential cmake; }
+	@command -v cc >/dev/null || { $(APT) update -qq; $(APT) install -y -qq build-essential; }
 
 # Clients in other languages, which the tests drive.
 clients: target/clients/node.stamp target/clients/python.stamp

@@ -58,7 +58,9 @@ impl Broker {
         change(&mut config);
         // Whatever a runtime opens once and keeps is there before the count.
         drop(tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
-        drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::child()));
+        drop(tokio::signal::unix::signal(
+            tokio::signal::unix::SignalKind::child(),
+        ));
         let before = Left::count(&config.run_dir);
         let server = Server::start(&config).await.unwrap();
         let site = Site::start().await;
@@ -93,7 +95,11 @@ impl Broker {
     /// A connection of its own, to be cut without cutting the others.
     pub async fn connect(&self) -> Channel {
         let endpoint = format!("http://{}", self.server.addresses().grpc);
-        Channel::from_shared(endpoint).unwrap().connect().await.unwrap()
+        Channel::from_shared(endpoint)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
     }
 
     pub fn endpoint(&self) -> String {
@@ -127,7 +133,12 @@ impl Broker {
     pub async fn pid(&self, lease: &Lease) -> i32 {
         let browser = lease.browser.clone().unwrap().id;
         let status = self.status().await;
-        status.browsers.iter().find(|one| one.id == browser).unwrap().pid
+        status
+            .browsers
+            .iter()
+            .find(|one| one.id == browser)
+            .unwrap()
+            .pid
     }
 
     /// The lease as it is now.
@@ -139,7 +150,11 @@ impl Broker {
 
     pub async fn release(&self, lease: &Lease) -> Lease {
         let lease_id = lease.id.clone();
-        let released = self.leases().release(ReleaseRequest { lease_id }).await.unwrap();
+        let released = self
+            .leases()
+            .release(ReleaseRequest { lease_id })
+            .await
+            .unwrap();
         released.into_inner().lease.unwrap()
     }
 
@@ -159,7 +174,9 @@ impl Broker {
             _alone,
         } = self;
         let tasks = server.broker().drain().clone();
-        let ended = timeout(BOUND, server.shut_down()).await.expect("it shuts down");
+        let ended = timeout(BOUND, server.shut_down())
+            .await
+            .expect("it shuts down");
         assert_eq!(tasks.tasks(), 0, "tasks left");
         drop(channel);
         site.stop().await;
@@ -189,7 +206,9 @@ pub async fn acquire(
 /// The stable reason of an error.
 pub fn reason(status: &Status) -> String {
     let details = status.get_error_details();
-    let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+    let info = details
+        .error_info()
+        .unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
     assert_eq!(info.domain, "berth");
     info.reason.clone()
 }
@@ -202,6 +221,12 @@ pub fn retry(status: &Status) -> Option<Duration> {
 /// The fields an error names.
 pub fn fields(status: &Status) -> Vec<String> {
     let details = status.get_error_details();
-    let wrong = details.bad_request().map(|bad| bad.field_violations.clone());
-    wrong.unwrap_or_default().into_iter().map(|one| one.field).collect()
+    let wrong = details
+        .bad_request()
+        .map(|bad| bad.field_violations.clone());
+    wrong
+        .unwrap_or_default()
+        .into_iter()
+        .map(|one| one.field)
+        .collect()
 }

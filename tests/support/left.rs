@@ -45,7 +45,11 @@ impl Left {
             browsers: browsers(run_dir),
             files: std::fs::read_dir(run_dir).map_or_else(
                 |_| Vec::new(),
-                |all| all.flatten().map(|one| format!("{:?}", one.file_name())).collect(),
+                |all| {
+                    all.flatten()
+                        .map(|one| format!("{:?}", one.file_name()))
+                        .collect()
+                },
             ),
         }
     }
@@ -60,10 +64,14 @@ impl Left {
 }
 
 fn kind(target: &str) -> String {
-    target.split(['(', ')']).enumerate().map(|(at, part)| match at {
-        1 if part.bytes().all(|byte| byte.is_ascii_digit()) => "",
-        _ => part,
-    }).collect()
+    target
+        .split(['(', ')'])
+        .enumerate()
+        .map(|(at, part)| match at {
+            1 if part.bytes().all(|byte| byte.is_ascii_digit()) => "",
+            _ => part,
+        })
+        .collect()
 }
 
 /// The children of `pid`, with their states.

@@ -52,12 +52,20 @@ read it, and long enough that a rule which counts characters finds more of them 
 const SHELL: &str = "<!doctype html><title>Shell</title><div id=root></div><script>\
 document.getElementById('root').textContent='filled by a script'</script>";
 
+const SELF: &str = "<!doctype html><meta name=viewport content='width=device-width'><body><script>\
+document.body.textContent=[navigator.userAgent,navigator.language,\
+Intl.DateTimeFormat().resolvedOptions().timeZone,innerWidth,devicePixelRatio].join('|')</script>";
+
 fn router() -> Router {
     Router::new()
         .route("/", get(async || Html(ARTICLE)))
         .route("/shell", get(async || Html(SHELL)))
-        .route("/loop", get(async || Html("<title>Loop</title><script>for(;;);</script>")))
+        .route(
+            "/loop",
+            get(async || Html("<title>Loop</title><script>for(;;);</script>")),
+        )
         .route("/status/{code}", get(status))
+        .route("/self", get(async || Html(SELF)))
         .route("/redirect", get(async || Redirect::temporary("/")))
         .route("/hang", get(std::future::pending::<()>))
         .route("/slow", get(slow))
@@ -65,7 +73,11 @@ fn router() -> Router {
 }
 
 async fn status(UrlPath(code): UrlPath<u16>) -> Response {
-    (StatusCode::from_u16(code).unwrap(), format!("status {code}")).into_response()
+    (
+        StatusCode::from_u16(code).unwrap(),
+        format!("status {code}"),
+    )
+        .into_response()
 }
 
 async fn slow() -> Html<&'static str> {
