@@ -90,7 +90,7 @@ impl Failures {
     pub(super) async fn next(&mut self) -> Option<Arc<launch::Error>> {
         let seen = self.seen;
         let failed = self.tally.wait_for(|tally| tally.failed > seen).await;
-        let Ok(tally) = failed else {
+        let Ok(tally) = failed.map(|tally| tally.clone()) else {
             // The pool is gone, and whoever waits with it.
             return std::future::pending().await;
         };
