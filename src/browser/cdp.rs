@@ -9,9 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use chromiumoxide::{
     Connection,
-    cdp::browser_protocol::target::{
-        DetachFromTargetParams, EventDetachedFromTarget, SessionId,
-    },
+    cdp::browser_protocol::target::{DetachFromTargetParams, EventDetachedFromTarget, SessionId},
     error::CdpError,
     types::{CallId, Command, EventMessage, Message, Method, MethodId, Response},
 };

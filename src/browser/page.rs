@@ -332,7 +332,9 @@ impl Page {
             ..CaptureScreenshotParams::default()
         };
         if how.full_page {
-            let layout = self.run(GetLayoutMetricsParams::default(), deadline).await?;
+            let layout = self
+                .run(GetLayoutMetricsParams::default(), deadline)
+                .await?;
             let size = layout.css_content_size;
             capture.capture_beyond_viewport = Some(true);
             capture.clip = Some(page::Viewport {
@@ -421,7 +423,12 @@ async fn prepare(
         cdp.call(session, network, deadline),
         cdp.call(session, inspector::EnableParams::default(), deadline),
         maybe(cdp, session, headers, deadline),
-        maybe(cdp, session, user_agent.map(SetUserAgentOverrideParams::new), deadline),
+        maybe(
+            cdp,
+            session,
+            user_agent.map(SetUserAgentOverrideParams::new),
+            deadline
+        ),
         maybe(cdp, session, metrics, deadline),
     )
     .map(drop)

@@ -5,8 +5,8 @@ use http::{HeaderName, HeaderValue, Method, header};
 use url::Url;
 
 use super::Error;
-pub use crate::browser::page::{Picture, Screenshot, WaitUntil};
 use crate::browser::Viewport;
+pub use crate::browser::page::{Picture, Screenshot, WaitUntil};
 
 /// What may answer a fetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -228,12 +228,20 @@ mod tests {
     fn only_web_addresses_are_targets() {
         assert!(Request::target("https://user:pass@example.com:8443/a?b#c").is_ok());
         assert!(Request::target("HTTP://[::1]/").is_ok());
-        for scheme in ["file:///etc/passwd", "javascript:alert(1)", "data:,x", "ftp://a/"] {
+        for scheme in [
+            "file:///etc/passwd",
+            "javascript:alert(1)",
+            "data:,x",
+            "ftp://a/",
+        ] {
             let name = scheme.split(':').next().unwrap().to_owned();
             assert_eq!(Request::target(scheme), Err(Problem::Scheme(name)));
         }
         assert!(matches!(Request::target("/path"), Err(Problem::NotUrl(_))));
-        assert!(matches!(Request::target("http://"), Err(Problem::NotUrl(_))));
+        assert!(matches!(
+            Request::target("http://"),
+            Err(Problem::NotUrl(_))
+        ));
         let long = format!("http://a/{}", "x".repeat(MAX_URL));
         assert_eq!(Request::target(&long), Err(Problem::TooLong));
     }

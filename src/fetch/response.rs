@@ -114,7 +114,7 @@ pub struct Response {
     pub html: Option<String>,
     /// What a reader sees of it.
     pub text: Option<String>,
-    /// Its title.
+    /// Its title. Over HTTP only where the document was read for its text, too.
     pub title: Option<String>,
     /// A picture.
     pub screenshot: Option<Bytes>,

@@ -104,10 +104,22 @@ mod tests {
     fn the_browsers_words_are_understood() {
         let of = Error::of_navigation;
         assert!(matches!(of("net::ERR_NAME_NOT_RESOLVED"), Error::Dns(_)));
-        assert!(matches!(of("net::ERR_CONNECTION_REFUSED"), Error::Refused(_)));
-        assert!(matches!(of("net::ERR_CERT_AUTHORITY_INVALID"), Error::Tls(_)));
-        assert!(matches!(of("net::ERR_CONNECTION_TIMED_OUT"), Error::Timeout(_)));
-        assert!(matches!(of("net::ERR_TOO_MANY_REDIRECTS"), Error::Redirects));
+        assert!(matches!(
+            of("net::ERR_CONNECTION_REFUSED"),
+            Error::Refused(_)
+        ));
+        assert!(matches!(
+            of("net::ERR_CERT_AUTHORITY_INVALID"),
+            Error::Tls(_)
+        ));
+        assert!(matches!(
+            of("net::ERR_CONNECTION_TIMED_OUT"),
+            Error::Timeout(_)
+        ));
+        assert!(matches!(
+            of("net::ERR_TOO_MANY_REDIRECTS"),
+            Error::Redirects
+        ));
         assert!(matches!(of("net::ERR_ABORTED"), Error::Aborted));
         assert!(matches!(of("net::ERR_EMPTY_RESPONSE"), Error::Net(_)));
     }

@@ -60,7 +60,9 @@ pub struct Document {
 pub(super) enum Asks {
     Nothing,
     /// A dialog is open and must be answered.
-    Dialog { accept: bool },
+    Dialog {
+        accept: bool,
+    },
     /// The renderer is gone.
     Burial,
 }
