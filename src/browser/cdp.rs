@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use chromiumoxide::{
     Connection,
-    cdp::browser_protocol::target::{DetachFromTargetParams, SessionId},
+    cdp::browser_protocol::target::{DetachFromTargetParams, EventDetachedFromTarget, SessionId},
     error::CdpError,
     types::{CallId, Command, EventMessage, Message, Method, MethodId, Response},
 };
@@ -245,7 +245,7 @@ impl Session {
     /// The next of the events that were asked for.
     ///
     /// # Errors
-    /// [`Error::Closed`] once the connection has ended.
+    /// [`Error::Closed`] once the connection has ended or the target is gone.
     ///
     /// # Cancel safety
     /// Yes: no event is lost.
@@ -278,6 +278,11 @@ impl Routes {
 
     fn happened(&mut self, event: Event) {
         let Some(session) = event.session.as_deref() else {
+            if event.method == EventDetachedFromTarget::IDENTIFIER
+                && let Some(gone) = event.text("/sessionId")
+            {
+                self.sessions.remove(gone);
+            }
             return;
         };
         if let Some((methods, events)) = self.sessions.get(session)

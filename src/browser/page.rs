@@ -1,0 +1,453 @@
+//! A page in a browser context of its own, for as long as somebody holds it.
+//!
+//! The context is opened in a [`Seat`] and disposed of when the [`Page`] is dropped; only then is
+//! the seat free again. Only three domains are enabled, and everything that a page can do to keep
+//! its visitor (dialogs, downloads, endless scripts, crashes) ends the visit or is dismissed.
+
+mod error;
+mod navigation;
+mod room;
+
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use chromiumoxide::{
+    cdp::{
+        browser_protocol::{
+            browser::{SetDownloadBehaviorBehavior, SetDownloadBehaviorParams},
+            emulation::{SetDeviceMetricsOverrideParams, SetUserAgentOverrideParams},
+            inspector, network,
+            page::{
+                self, CaptureScreenshotFormat, CaptureScreenshotParams, GetLayoutMetricsParams,
+                HandleJavaScriptDialogParams, NavigateParams,
+            },
+            target::{AttachToTargetParams, CreateTargetParams, SessionId},
+        },
+        js_protocol::runtime::EvaluateParams,
+    },
+    types::Command,
+};
+use serde_json::Value;
+
+pub use self::{
+    error::Error,
+    navigation::{Document, WaitUntil},
+};
+use self::{
+    navigation::{Asks, EVENTS, Navigation},
+    room::Room,
+};
+use super::{
+    Seat, Viewport,
+    cdp::{self, Cdp},
+};
+use crate::deadline::Deadline;
+
+/// How long a page that is there may say that it will leave before it is believed to stay.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// No side of a picture is longer, in CSS pixels: the compositor has no texture for more.
+const LONGEST_SIDE: f64 = 16384.0;
+
+/// What a page is opened with. The default is the browser's own.
+#[derive(Clone, Debug, Default)]
+pub struct PageOptions {
+    /// The `User-Agent` of every request and of `navigator.userAgent`.
+    pub user_agent: Option<String>,
+    /// Sent with every request of the page, whoever it goes to.
+    pub headers: Vec<(String, String)>,
+    /// The size of the page.
+    pub viewport: Option<Viewport>,
+    /// So many bytes of the main response are kept for [`Page::body`]; zero keeps none.
+    pub keep_body: u64,
+}
+
+/// What [`Page::contents`] reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// The document as it is now, serialised, with its doctype.
+    pub html: bool,
+    /// The text that is visible.
+    pub text: bool,
+    /// The title.
+    pub title: bool,
+}
+
+/// What was read of a page; what was not asked for is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// The document, serialised.
+    pub html: Option<String>,
+    /// The visible text.
+    pub text: Option<String>,
+    /// The title.
+    pub title: Option<String>,
+}
+
+/// The format of a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Picture {
+    /// Lossless.
+    #[default]
+    Png,
+    /// Lossy.
+    Jpeg,
+    /// Lossy.
+    Webp,
+}
+
+/// How a picture of a page is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Screenshot {
+    /// The format.
+    pub kind: Picture,
+    /// 0 to 100, for lossy formats; `None` for the browser's default.
+    pub quality: Option<u8>,
+    /// The whole page and not only what is in view.
+    pub full_page: bool,
+}
+
+/// A page in a context of its own. Dropping it disposes of the context, then frees the seat.
+#[derive(Debug)]
+pub struct Page {
+    cdp: Cdp,
+    id: SessionId,
+    navigation: Navigation,
+    main_request: Option<network::RequestId>,
+    lost: bool,
+    room: Room,
+}
+
+impl Page {
+    /// Opens a blank page in a context of its own in `seat`.
+    ///
+    /// # Errors
+    /// [`Error::Lost`], [`Error::Passed`], [`Error::Cdp`].
+    ///
+    /// # Cancel safety
+    /// Yes: what was opened is disposed of before the seat is free.
+    pub async fn open(
+        seat: Seat,
+        options: &PageOptions,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
+        let cdp = seat.browser().cdp().clone();
+        let mut room = Room::open(seat, deadline).await?;
+        let context = room.context().clone();
+        let mut create = CreateTargetParams::new("about:blank");
+        create.browser_context_id = Some(context.clone());
+        let mut deny = SetDownloadBehaviorParams::new(SetDownloadBehaviorBehavior::Deny);
+        deny.browser_context_id = Some(context);
+        let (denied, created) = tokio::join!(
+            cdp.call(None, deny, deadline),
+            cdp.call(None, create, deadline)
+        );
+        denied?;
+        let target = created?.target_id;
+        let mut attach = AttachToTargetParams::new(target.clone());
+        attach.flatten = Some(true);
+        let id = cdp.call(None, attach, deadline).await?.session_id;
+        room.session = Some(cdp.session(id.clone(), EVENTS)?);
+        prepare(&cdp, &id, options, deadline).await?;
+        Ok(Self {
+            cdp,
+            id,
+            // A page's main frame has the name of its target.
+            navigation: Navigation::new(target.inner().clone()),
+            main_request: None,
+            lost: false,
+            room,
+        })
+    }
+
+    /// Goes to `url` and waits until the page is there. A page that sends itself elsewhere at
+    /// once is followed. The origin's status is data, whatever it is.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::Timeout`] when the deadline passed before the origin answered,
+    /// [`Error::Passed`] when it passed before the page was there.
+    ///
+    /// # Cancel safety
+    /// Yes; the page is then anywhere.
+    pub async fn goto(
+        &mut self,
+        url: &str,
+        wait: WaitUntil,
+        deadline: Deadline,
+    ) -> Result<Document, Error> {
+        self.navigation.begin(wait);
+        let navigated = self.run(NavigateParams::new(url), deadline).await;
+        let navigated = navigated.map_err(|error| match error {
+            Error::Passed => Error::Timeout("no answer before the deadline".into()),
+            error => error,
+        })?;
+        self.main_request = navigated
+            .loader_id
+            .map(|id| network::RequestId::from(id.inner().clone()));
+        if let Some(text) = navigated.error_text.filter(|text| !text.is_empty()) {
+            return self.without_page(&text);
+        }
+        while !self.navigation.is_settled() {
+            // Events that never end would keep the bound below from being looked at.
+            if deadline.has_passed() {
+                return Err(Error::Passed);
+            }
+            let patience = if self.navigation.lingers() {
+                deadline.within(LINGER)
+            } else {
+                deadline
+            };
+            match patience.bound(self.room.event()).await {
+                Ok(event) => self.hear(&event?, deadline).await?,
+                Err(_passed) if self.navigation.lingers() => break,
+                Err(_passed) => return Err(Error::Passed),
+            }
+        }
+        let document = self.navigation.document();
+        document.ok_or_else(|| Error::Net("the page came from nowhere".into()))
+    }
+
+    /// A response without anything to show is one all the same.
+    fn without_page(&mut self, text: &str) -> Result<Document, Error> {
+        const NO_CONTENT: [u16; 2] = [204, 205];
+        let empty = text == "net::ERR_HTTP_RESPONSE_CODE_FAILURE";
+        let document = self.navigation.document();
+        match document {
+            Some(document) if empty || NO_CONTENT.contains(&document.status) => Ok(Document {
+                blank: true,
+                ..document
+            }),
+            _ => Err(Error::of_navigation(text)),
+        }
+    }
+
+    /// Reads what is wanted of the page, in one go.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] when document or text exceed `limit` bytes; [`Error::Passed`] when the
+    /// page's own scripts leave no room before the deadline; [`Error::Lost`], [`Error::Cdp`].
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn contents(
+        &mut self,
+        want: Want,
+        limit: u64,
+        deadline: Deadline,
+    ) -> Result<Contents, Error> {
+        const READ: &str = include_str!("page/read.js");
+        let script = format!(
+            "({READ})({}, {}, {}, {limit})",
+            want.html, want.text, want.title
+        );
+        let mut read = self.evaluate(script, deadline).await?;
+        let too_large = || Error::TooLarge { limit };
+        if read.get("large").is_some() {
+            return Err(too_large());
+        }
+        let mut take = |name: &str| match read.get_mut(name).map(Value::take) {
+            Some(Value::String(text)) if text.len() as u64 > limit => Err(too_large()),
+            Some(Value::String(text)) => Ok(Some(text)),
+            _ => Ok(None),
+        };
+        Ok(Contents {
+            html: take("html")?,
+            text: take("text")?,
+            title: take("title")?,
+        })
+    }
+
+    /// The value of an expression in the page, as JSON. A page that leaves meanwhile is asked
+    /// again where it went.
+    ///
+    /// # Errors
+    /// [`Error::Passed`], [`Error::Lost`], [`Error::Cdp`].
+    ///
+    /// # Cancel safety
+    /// The expression may have been evaluated.
+    async fn evaluate(&mut self, expression: String, deadline: Deadline) -> Result<Value, Error> {
+        const TRIES: u32 = 5;
+        let mut evaluate = EvaluateParams::new(expression);
+        evaluate.return_by_value = Some(true);
+        let mut tries = 1;
+        loop {
+            match self.run(evaluate.clone(), deadline).await {
+                Ok(evaluated) => return Ok(evaluated.result.value.unwrap_or_default()),
+                Err(error) if error.is_moved() && tries < TRIES => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The main response's body as it came, without its transfer and content codings. Only with
+    /// [`PageOptions::keep_body`].
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] when it was not kept because of its size; [`Error::Passed`],
+    /// [`Error::Lost`].
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn body(&mut self, limit: u64, deadline: Deadline) -> Result<Bytes, Error> {
+        let Some(id) = self.main_request.clone() else {
+            return Ok(Bytes::new());
+        };
+        let got = self.run(network::GetResponseBodyParams::new(id), deadline);
+        let got = match got.await {
+            // The browser's only word for a body that it did not keep.
+            Err(Error::Cdp(cdp::Error::Refused { .. })) => return Err(Error::TooLarge { limit }),
+            got => got?,
+        };
+        let body = if got.base64_encoded {
+            decode(&got.body)?
+        } else {
+            Bytes::from(got.body)
+        };
+        if body.len() as u64 > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        Ok(body)
+    }
+
+    /// A picture of the page.
+    ///
+    /// # Errors
+    /// [`Error::Passed`], [`Error::Lost`], [`Error::Cdp`].
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn screenshot(
+        &mut self,
+        how: Screenshot,
+        deadline: Deadline,
+    ) -> Result<Bytes, Error> {
+        let mut capture = CaptureScreenshotParams {
+            format: Some(match how.kind {
+                Picture::Png => CaptureScreenshotFormat::Png,
+                Picture::Jpeg => CaptureScreenshotFormat::Jpeg,
+                Picture::Webp => CaptureScreenshotFormat::Webp,
+            }),
+            quality: how.quality.map(|quality| i64::from(quality.min(100))),
+            ..CaptureScreenshotParams::default()
+        };
+        if how.full_page {
+            let layout = self
+                .run(GetLayoutMetricsParams::default(), deadline)
+                .await?;
+            let size = layout.css_content_size;
+            capture.capture_beyond_viewport = Some(true);
+            capture.clip = Some(page::Viewport {
+                x: 0.0,
+                y: 0.0,
+                width: size.width.clamp(1.0, LONGEST_SIDE),
+                height: size.height.clamp(1.0, LONGEST_SIDE),
+                scale: 1.0,
+            });
+        }
+        let data: String = self.run(capture, deadline).await?.data.into();
+        decode(&data)
+    }
+
+    /// Runs a command of the page while its events are heard: a dialog would hold it up for ever,
+    /// and after a crash nobody answers.
+    async fn run<C: Command>(
+        &mut self,
+        command: C,
+        deadline: Deadline,
+    ) -> Result<C::Response, Error> {
+        if self.lost {
+            return Err(Error::Lost("its page crashed"));
+        }
+        let (cdp, id) = (self.cdp.clone(), self.id.clone());
+        let call = cdp.call(Some(&id), command, deadline);
+        tokio::pin!(call);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut call => return Ok(answer?),
+                event = self.room.event() => self.hear(&event?, deadline).await?,
+            }
+        }
+    }
+
+    async fn hear(&mut self, event: &cdp::Event, deadline: Deadline) -> Result<(), Error> {
+        /// A dialog is the main process's: it answers at once or not at all.
+        const DISMISSED: Duration = Duration::from_secs(1);
+        match self.navigation.hear(event) {
+            Asks::Nothing => {}
+            Asks::Burial => {
+                self.lost = true;
+                return Err(Error::Lost("its page crashed"));
+            }
+            Asks::Dialog { accept } => {
+                let answer = HandleJavaScriptDialogParams::new(accept);
+                let bound = deadline.within(DISMISSED);
+                // One that is gone already is what we want.
+                let _ = self.cdp.call(Some(&self.id), answer, bound).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Enables what a page is followed by, and sets what was asked for: all sent at once.
+async fn prepare(
+    cdp: &Cdp,
+    id: &SessionId,
+    options: &PageOptions,
+    deadline: Deadline,
+) -> Result<(), cdp::Error> {
+    let keep = i64::try_from(options.keep_body).unwrap_or(i64::MAX);
+    let network = network::EnableParams {
+        max_total_buffer_size: Some(keep),
+        max_resource_buffer_size: Some(keep),
+        ..network::EnableParams::default()
+    };
+    let headers = options.headers.iter();
+    let headers: serde_json::Map<_, _> = headers
+        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+        .collect();
+    let headers = (!headers.is_empty()).then(|| {
+        let headers = network::Headers::new(Value::Object(headers));
+        network::SetExtraHttpHeadersParams::new(headers)
+    });
+    let user_agent = options.user_agent.clone();
+    let metrics = options.viewport.map(|view| {
+        let (width, height) = (i64::from(view.width), i64::from(view.height));
+        SetDeviceMetricsOverrideParams::new(width, height, view.scale, false)
+    });
+    let session = Some(id);
+    tokio::try_join!(
+        cdp.call(session, page::EnableParams::default(), deadline),
+        cdp.call(session, network, deadline),
+        cdp.call(session, inspector::EnableParams::default(), deadline),
+        maybe(cdp, session, headers, deadline),
+        maybe(
+            cdp,
+            session,
+            user_agent.map(SetUserAgentOverrideParams::new),
+            deadline
+        ),
+        maybe(cdp, session, metrics, deadline),
+    )
+    .map(drop)
+}
+
+async fn maybe<C: Command>(
+    cdp: &Cdp,
+    session: Option<&SessionId>,
+    command: Option<C>,
+    deadline: Deadline,
+) -> Result<(), cdp::Error> {
+    match command {
+        Some(command) => cdp.call(session, command, deadline).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+fn decode(base64: &str) -> Result<Bytes, Error> {
+    let decoded = BASE64_STANDARD.decode(base64);
+    let decoded = decoded.map_err(|_| Error::Net("the browser's answer is not base64".into()));
+    decoded.map(Bytes::from)
+}

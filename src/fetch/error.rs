@@ -1,0 +1,184 @@
+//! Why there is no answer to a fetch.
+
+use crate::browser::{self, page};
+
+/// Why there is no answer to a fetch. What an origin answers is data, whatever its status.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no browser for it.
+    #[error(transparent)]
+    Browser(#[from] browser::Error),
+    /// The browser died under it.
+    #[error("the browser was lost during the fetch: {0}")]
+    Lost(String),
+    /// The host's name could not be resolved.
+    #[error("the origin's name could not be resolved: {0}")]
+    Dns(String),
+    /// Nobody accepted the connection.
+    #[error("the origin refused the connection: {0}")]
+    Refused(String),
+    /// The connection could not be secured.
+    #[error("the connection to the origin could not be secured: {0}")]
+    Tls(String),
+    /// The origin took too long.
+    #[error("the origin took too long: {what}")]
+    Timeout {
+        /// What was waited for.
+        what: String,
+    },
+    /// The origin broke the protocol, or what came is no page.
+    #[error("the origin's answer is unusable: {0}")]
+    Protocol(String),
+    /// The answer is larger than the caller takes.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// In bytes, decompressed.
+        limit: u64,
+    },
+    /// The origin redirects more often than the caller follows.
+    #[error("more than {limit} redirects")]
+    TooManyRedirects {
+        /// How many are followed.
+        limit: u32,
+    },
+    /// The caller's deadline passed, for no reason of the origin's.
+    #[error("the deadline passed")]
+    Passed,
+    /// The request makes no sense.
+    #[error("{0}: {1}")]
+    BadRequest(&'static str, String),
+}
+
+impl Error {
+    /// The stable word of metrics: one of [`crate::metrics::FETCH_OUTCOMES`].
+    #[must_use]
+    pub const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Browser(browser::Error::QueueFull(_) | browser::Error::Exhausted(_)) => {
+                "pool_exhausted"
+            }
+            Self::Browser(browser::Error::Draining) => "draining",
+            Self::Browser(browser::Error::Passed) | Self::Passed => "deadline",
+            Self::Browser(
+                browser::Error::Unavailable(_)
+                | browser::Error::Unknown(_)
+                | browser::Error::Leased(_),
+            ) => "browser_unavailable",
+            Self::Lost(_) => "browser_lost",
+            Self::Dns(_) => "origin_dns",
+            Self::Refused(_) => "origin_refused",
+            Self::Tls(_) => "origin_tls",
+            Self::Timeout { .. } => "origin_timeout",
+            Self::Protocol(_) | Self::TooManyRedirects { .. } => "origin_protocol",
+            Self::TooLarge { .. } => "too_large",
+            Self::BadRequest(..) => "bad_request",
+        }
+    }
+
+    /// What a failed request of the HTTP client means.
+    pub(super) fn of_http(error: &reqwest::Error) -> Self {
+        let chain = Chain(error);
+        let words = chain.words();
+        let io = chain.io();
+        let connecting = error.is_connect();
+        if chain.any(|one| one == "dns error") {
+            return Self::Dns(words);
+        }
+        if error.is_timeout() || io == Some(std::io::ErrorKind::TimedOut) {
+            let what = if connecting {
+                "to connect"
+            } else {
+                "to answer"
+            };
+            return Self::Timeout { what: what.into() };
+        }
+        match io {
+            Some(
+                std::io::ErrorKind::ConnectionRefused
+                | std::io::ErrorKind::HostUnreachable
+                | std::io::ErrorKind::NetworkUnreachable
+                | std::io::ErrorKind::AddrNotAvailable,
+            ) => Self::Refused(words),
+            // The TLS layer's errors are wrapped as bad data.
+            Some(std::io::ErrorKind::InvalidData) if connecting => Self::Tls(words),
+            _ if connecting && chain.any(|one| one.contains("tls handshake")) => Self::Tls(words),
+            _ => Self::Protocol(words),
+        }
+    }
+
+    /// What a failed page means to a fetch that takes `limit` bytes and follows `redirects`.
+    pub(super) fn of_page(error: page::Error, redirects: u32) -> Self {
+        match error {
+            page::Error::Lost(why) => Self::Lost(why.into()),
+            page::Error::Passed => Self::Passed,
+            page::Error::Dns(what) => Self::Dns(what),
+            page::Error::Refused(what) => Self::Refused(what),
+            page::Error::Tls(what) => Self::Tls(what),
+            page::Error::Timeout(what) => Self::Timeout { what },
+            page::Error::Redirects => Self::TooManyRedirects { limit: redirects },
+            page::Error::TooLarge { limit } => Self::TooLarge { limit },
+            error @ (page::Error::Aborted | page::Error::Net(_) | page::Error::Cdp(_)) => {
+                Self::Protocol(error.to_string())
+            }
+        }
+    }
+}
+
+/// An error and everything below it.
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
+
+impl Chain<'_> {
+    fn each(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        std::iter::successors(Some(self.0), |error| error.source())
+    }
+
+    fn any(&self, is: impl Fn(&str) -> bool) -> bool {
+        self.each().any(|error| is(&error.to_string()))
+    }
+
+    /// The kind of the innermost error of the operating system or the TLS layer.
+    fn io(&self) -> Option<std::io::ErrorKind> {
+        let kinds = self.each().filter_map(|error| error.downcast_ref());
+        kinds.last().map(std::io::Error::kind)
+    }
+
+    /// From the second error on: the first repeats the URL, which may hold a password.
+    fn words(&self) -> String {
+        let mut words: Vec<_> = self.each().skip(1).map(ToString::to_string).collect();
+        words.dedup();
+        if words.is_empty() {
+            "the request failed".into()
+        } else {
+            words.join(": ")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::FETCH_OUTCOMES;
+
+    #[test]
+    fn outcomes_are_words_of_the_metrics() {
+        let errors = [
+            Error::Browser(browser::Error::Draining),
+            Error::Browser(browser::Error::Passed),
+            Error::Lost(String::new()),
+            Error::Dns(String::new()),
+            Error::Refused(String::new()),
+            Error::Tls(String::new()),
+            Error::Timeout {
+                what: String::new(),
+            },
+            Error::Protocol(String::new()),
+            Error::TooLarge { limit: 1 },
+            Error::TooManyRedirects { limit: 1 },
+            Error::Passed,
+            Error::BadRequest("url", String::new()),
+        ];
+        for error in errors {
+            assert!(FETCH_OUTCOMES.contains(&error.outcome()), "{error:?}");
+        }
+    }
+}
