@@ -89,11 +89,13 @@ impl Failures {
     /// Yes.
     pub(super) async fn next(&mut self) -> Option<Arc<launch::Error>> {
         let seen = self.seen;
-        let failed = self.tally.wait_for(|tally| tally.failed > seen).await;
-        let Ok(tally) = failed else {
+        // What it returns must not be kept: it is a lock, and no lock may live across an await.
+        let failed = self.tally.wait_for(|tally| tally.failed > seen);
+        if failed.await.is_err() {
             // The pool is gone, and whoever waits with it.
             return std::future::pending().await;
-        };
+        }
+        let tally = self.tally.borrow();
         self.seen = tally.failed;
         let hopeless = tally.failed_in_a_row >= HOPELESS;
         let error = tally.last_error.as_ref();
