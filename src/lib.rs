@@ -35,6 +35,10 @@ pub mod fetch {
         }
     }
 }
+pub mod gateway;
 pub mod health;
+pub mod http_server;
 pub mod lease;
 pub mod metrics;
+pub mod ops;
+pub mod telemetry;

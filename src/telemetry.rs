@@ -145,7 +145,10 @@ mod tests {
     fn noisy_crates_stay_quiet_unless_asked_for() {
         let info = directives("info");
         assert!(info.contains("chromiumoxide::handler=off"), "{info}");
-        assert!(info.split(',').any(|directive| directive == "info"), "{info}");
+        assert!(
+            info.split(',').any(|directive| directive == "info"),
+            "{info}"
+        );
 
         let debug = directives("debug");
         assert!(debug.contains("h2=info"), "{debug}");
@@ -158,7 +161,10 @@ mod tests {
     #[test]
     fn a_quiet_setting_is_not_made_louder() {
         let error = directives("error");
-        assert!(!error.contains("info") && !error.contains("warn"), "{error}");
+        assert!(
+            !error.contains("info") && !error.contains("warn"),
+            "{error}"
+        );
     }
 
     #[test]
