@@ -1,40 +1,24 @@
 //! The operators' HTTP port: health, liveness, readiness and metrics.
 //!
 //! Whatever hangs elsewhere must not hang this port, and whoever talks to it must not cost much:
-//! connections are few, a request's head has to come soon, and a stop waits for nobody long.
-
-use std::{io, time::Duration};
+//! see [`http_server`].
 
 use axum::{
     Json, Router,
-    body::Body,
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::{sleep, timeout},
-};
-use tokio_util::sync::CancellationToken;
-use tower::Service;
+use tokio::net::TcpListener;
 
 use crate::{
     health::{Health, Status},
+    http_server,
     metrics::{self, Metrics},
 };
 
 /// How many connections are open at once; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;
-/// How long a client may take for the head of a request, and stay silent between two.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long answers under way may take once stopped.
-const STOP_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long to wait after a failed accept: out of file descriptors is not over at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is told to whoever asks for something else.
 const ROUTES: &str = "\
@@ -61,64 +45,10 @@ pub fn router(
 
 /// Serves `router` on `listener` until `stop`, then lets answers under way end for a moment.
 ///
-/// # Errors
-/// None so far: a connection that cannot be accepted is retried.
-///
 /// # Cancel safety
 /// Yes: the connections end with the future.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    // A set, not tasks on their own: dropped with this future, it ends them.
-    let mut connections = JoinSet::new();
-    let stopped = CancellationToken::new();
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let room = connections.len() < MAX_CONNECTIONS;
-        tokio::select! {
-            () = &mut stop => break,
-            Some(_ended) = connections.join_next() => {}
-            accepted = listener.accept(), if room => match accepted {
-                Ok((stream, _peer)) => {
-                    connections.spawn(converse(stream, router.clone(), stopped.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection on the ops port");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
-    drop(listener);
-    stopped.cancel();
-    let drained = async { while connections.join_next().await.is_some() {} };
-    // Whoever is still talking after that is cut with the set.
-    let _late = timeout(STOP_TIMEOUT, drained).await;
-    Ok(())
-}
-
-async fn converse(stream: TcpStream, router: Router, stopped: CancellationToken) {
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let mut router = router.clone();
-        async move { Service::call(&mut router, request.map(Body::new)).await }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = &mut connection => result,
-        () = stopped.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection on the ops port failed");
-    }
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()> + Send) {
+    http_server::serve("ops", MAX_CONNECTIONS, listener, router, stop).await;
 }
 
 fn show_health(health: Health) -> Response {
@@ -153,8 +83,11 @@ fn show_metrics(metrics: &Metrics) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::to_bytes, http::Request};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use axum::{
+        body::{Body, to_bytes},
+        http::Request,
+    };
+    use tower::Service;
 
     use super::*;
     use crate::health::Checks;
@@ -214,28 +147,5 @@ mod tests {
         for route in ["/health", "/livez", "/readyz", "/metrics"] {
             assert!(body.contains(route), "{body}");
         }
-    }
-
-    #[tokio::test]
-    async fn serves_and_stops_in_spite_of_a_silent_client() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = router(Metrics::new().unwrap(), Health::default);
-        let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, router, stopped));
-
-        let _silent = TcpStream::connect(address).await.unwrap();
-        let mut client = TcpStream::connect(address).await.unwrap();
-        let request = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-        client.write_all(request).await.unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-
-        stop.cancel();
-        let ended = timeout(Duration::from_secs(20), tasks.join_next()).await;
-        assert!(ended.unwrap().unwrap().unwrap().is_ok());
     }
 }
