@@ -2,11 +2,8 @@
 //!
 //! The comments in `proto/berth/v1/*.proto` are the API reference; they are copied here.
 
-#[expect(
-    missing_docs,
-    reason = "generated modules have no comments of their own"
-)]
 #[allow(
+    missing_docs,
     clippy::all,
     clippy::pedantic,
     missing_debug_implementations,

@@ -17,7 +17,7 @@ use crate::{
     deadline::Deadline,
     drain::Drain,
     fetch::{self, Fetcher},
-    gateway, http_server,
+    gateway,
     lease::EndReason,
     metrics::{self, Metrics},
     ops, rpc,
@@ -169,17 +169,18 @@ impl Server {
     fn serve_gateway(&mut self, listener: TcpListener, config: &Config) {
         let options = gateway::Options {
             public_url: config.gateway_public_url.clone(),
+            ..gateway::Options::default()
         };
-        let router = gateway::router(self.broker.clone(), options);
-        let stop = self.stop.clone().cancelled_owned();
-        self.transports.spawn(http_server::serve(listener, router, stop));
+        let (broker, stop) = (self.broker.clone(), self.stop.clone().cancelled_owned());
+        self.transports
+            .spawn(gateway::serve(listener, broker, options, stop));
     }
 
     fn serve_ops(&mut self, listener: TcpListener, metrics: Metrics) {
         let broker = self.broker.clone();
         let router = ops::router(metrics, move || broker.health());
         let stop = self.stop.clone().cancelled_owned();
-        self.transports.spawn(http_server::serve(listener, router, stop));
+        self.transports.spawn(ops::serve(listener, router, stop));
     }
 
     /// Where it listens.
@@ -255,11 +256,13 @@ impl Server {
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen {
-        setting,
-        address,
-        source,
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen {
+            setting,
+            address,
+            source,
+        })
 }
 
 fn bound(setting: &'static str, listener: &TcpListener) -> Result<SocketAddr, Error> {

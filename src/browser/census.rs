@@ -79,7 +79,8 @@ pub fn children() -> usize {
     let me = i32::try_from(std::process::id()).unwrap_or_default();
     let stats = all_processes().into_iter().flatten().flatten();
     let mine = stats.filter_map(|process| process.stat().ok());
-    mine.filter(|stat| stat.ppid == me && stat.state != 'Z').count()
+    mine.filter(|stat| stat.ppid == me && stat.state != 'Z')
+        .count()
 }
 
 /// Zero for a process that ended between being listed and being read.

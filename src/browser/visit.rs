@@ -38,8 +38,13 @@ pub async fn visit(
     drain: &Drain,
 ) -> Result<Visit, Error> {
     let cdp = Cdp::connect(cdp_url, deadline, drain).await?;
-    let targets = cdp.call(None, GetTargetsParams::default(), deadline).await?;
-    let mut pages = targets.target_infos.into_iter().filter(|target| target.r#type == "page");
+    let targets = cdp
+        .call(None, GetTargetsParams::default(), deadline)
+        .await?;
+    let mut pages = targets
+        .target_infos
+        .into_iter()
+        .filter(|target| target.r#type == "page");
     let page = pages.next().ok_or(Error::Closed)?;
     let mut attach = AttachToTargetParams::new(page.target_id);
     attach.flatten = Some(true);
@@ -50,7 +55,9 @@ pub async fn visit(
     let loaded = deadline.bound(session.event()).await;
     loaded.map_err(|_passed| Error::Timeout(LOADED.into()))??;
     let read = async |expression: &str| {
-        let result = session.call(EvaluateParams::new(expression), deadline).await?;
+        let result = session
+            .call(EvaluateParams::new(expression), deadline)
+            .await?;
         let text = result.result.value.as_ref().and_then(Value::as_str);
         Ok::<_, Error>(text.unwrap_or_default().to_owned())
     };

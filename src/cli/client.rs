@@ -11,7 +11,12 @@ use super::exit::{self, Failure};
 #[derive(Args, Clone, Debug)]
 pub(super) struct Target {
     /// The broker's gRPC address
-    #[arg(long, env = "BERTH_ENDPOINT", default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    #[arg(
+        long,
+        env = "BERTH_ENDPOINT",
+        default_value = "http://127.0.0.1:50051",
+        value_name = "URL"
+    )]
     pub(super) endpoint: String,
 }
 
@@ -20,7 +25,10 @@ impl Target {
     pub(super) async fn connect(&self) -> Result<Channel, Failure> {
         let endpoint = Endpoint::from_shared(self.endpoint.clone()).map_err(|error| {
             let wanted = "wanted such as http://127.0.0.1:50051";
-            Failure::new(exit::USAGE, format!("--endpoint {:?}: {error}; {wanted}", self.endpoint))
+            Failure::new(
+                exit::USAGE,
+                format!("--endpoint {:?}: {error}; {wanted}", self.endpoint),
+            )
         })?;
         endpoint
             .connect_timeout(Duration::from_secs(5))
@@ -32,7 +40,10 @@ impl Target {
                 let why = root(&error);
                 let remedy = "is `berth serve` running there?";
                 let at = &self.endpoint;
-                Failure::new(exit::UNAVAILABLE, format!("no broker at {at}: {why}; {remedy}"))
+                Failure::new(
+                    exit::UNAVAILABLE,
+                    format!("no broker at {at}: {why}; {remedy}"),
+                )
             })
     }
 }
@@ -48,7 +59,9 @@ fn root(error: &dyn std::error::Error) -> String {
 
 /// A runtime for a command, which needs little of one.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
 }
 
 /// A duration for a message.

@@ -40,7 +40,10 @@ const BOUND: Duration = Duration::from_secs(60);
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let settings = config::load(matches, config::environment()).map_err(|problems| {
-        Failure::new(exit::CONFIG, format!("the configuration is wrong\n{problems}"))
+        Failure::new(
+            exit::CONFIG,
+            format!("the configuration is wrong\n{problems}"),
+        )
     })?;
     telemetry::init("error", telemetry::Format::Pretty).map_err(Failure::other)?;
     server::adopt_orphans();
@@ -54,7 +57,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         run_dir: scratch.path().to_owned(),
         ..settings.config()
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let before = census::own().unwrap_or_default().open_fds;
     let shown = runtime.block_on(show(&config));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -86,7 +91,10 @@ struct Left {
 impl Left {
     fn count(run_dir: &Path) -> Self {
         let directories = std::fs::read_dir(run_dir).map_or(0, |entries| {
-            entries.flatten().filter(|entry| entry.path().is_dir()).count()
+            entries
+                .flatten()
+                .filter(|entry| entry.path().is_dir())
+                .count()
         });
         let zombies = census::take(&[]).zombies.len();
         Self {
@@ -156,14 +164,22 @@ async fn tell(server: &Server, site: &str, begun: Instant) -> Result<(), Failure
     let url = format!("{site}/app");
     let seen = visit(&lease.cdp_url, &url, Deadline::after(BOUND), &own).await;
     let seen = seen.map_err(Failure::other)?;
-    let what = format_args!("drove it over CDP: {:?} says {:?}", seen.title, first_line(&seen.text));
+    let what = format_args!(
+        "drove it over CDP: {:?} says {:?}",
+        seen.title,
+        first_line(&seen.text)
+    );
     step("drive", begun.elapsed(), what)?;
     expect(seen.text.contains("One lantern"), "the page's script ran")?;
     timeout(BOUND, own.closed()).await.map_err(Failure::other)?;
 
     let begun = Instant::now();
     let warm = acquire(&mut leases).await?;
-    step("acquire", begun.elapsed(), format_args!("a second browser, which was warm"))?;
+    step(
+        "acquire",
+        begun.elapsed(),
+        format_args!("a second browser, which was warm"),
+    )?;
     for lease in [lease, warm] {
         give_back(&mut leases, lease).await?;
     }
@@ -196,10 +212,21 @@ async fn give_back(leases: &mut LeaseServiceClient<Channel>, lease: Lease) -> Re
         lease_id: lease_id.clone(),
     };
     leases.release(release).await?;
-    let ended = leases.get(GetRequest { lease_id }).await?.into_inner().lease;
+    let ended = leases
+        .get(GetRequest { lease_id })
+        .await?
+        .into_inner()
+        .lease;
     let ended = ended.unwrap_or_default();
-    let reason = ended.end_reason().as_str_name().trim_start_matches("END_REASON_");
-    step("release", begun.elapsed(), format_args!("the lease ended: {reason}"))
+    let reason = ended
+        .end_reason()
+        .as_str_name()
+        .trim_start_matches("END_REASON_");
+    step(
+        "release",
+        begun.elapsed(),
+        format_args!("the lease ended: {reason}"),
+    )
 }
 
 async fn fetch(channel: Channel, url: &str, strategy: FetchStrategy) -> Result<(), Failure> {
@@ -214,8 +241,16 @@ async fn fetch(channel: Channel, url: &str, strategy: FetchStrategy) -> Result<(
     request.set_timeout(BOUND);
     let response: FetchResponse = client.fetch(request).await?.into_inner();
     let asked = strategy.as_str_name().trim_start_matches("FETCH_STRATEGY_");
-    let text = response.contents.clone().unwrap_or_default().text.unwrap_or_default();
-    let via = response.via().as_str_name().trim_start_matches("FETCH_STRATEGY_");
+    let text = response
+        .contents
+        .clone()
+        .unwrap_or_default()
+        .text
+        .unwrap_or_default();
+    let via = response
+        .via()
+        .as_str_name()
+        .trim_start_matches("FETCH_STRATEGY_");
     let page = url.rsplit('/').next().unwrap_or_default();
     let what = format_args!(
         "/{page} by {asked}: {} over {via} ({}): {:?}",
@@ -228,7 +263,11 @@ async fn fetch(channel: Channel, url: &str, strategy: FetchStrategy) -> Result<(
 
 async fn status(channel: Channel) -> Result<(), Failure> {
     let mut admin = AdminServiceClient::new(channel);
-    let status = admin.get_status(GetStatusRequest {}).await?.into_inner().status;
+    let status = admin
+        .get_status(GetStatusRequest {})
+        .await?
+        .into_inner()
+        .status;
     let status = status.unwrap_or_default();
     let fetches = status.fetches.unwrap_or_default();
     say(format_args!(
@@ -251,7 +290,11 @@ fn expect(good: bool, what: &str) -> Result<(), Failure> {
 
 fn first_line(text: &str) -> String {
     const WIDTH: usize = 48;
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     if line.chars().count() > WIDTH {
         line.chars().take(WIDTH).chain("…".chars()).collect()
     } else {

@@ -7,6 +7,9 @@ use tokio::net::TcpListener;
 
 use crate::http_server;
 
+/// More than one browser opens to one host.
+const CONNECTIONS: usize = 64;
+
 /// A page whose text is in the document.
 pub(super) const ARTICLE: &str = "<!doctype html>
 <html lang=en><head><meta charset=utf-8><title>On lending</title></head><body>
@@ -39,5 +42,8 @@ pub(super) async fn start(
     let router = Router::new()
         .route("/article", get(async || Html(ARTICLE)))
         .route("/app", get(async || Html(APP)));
-    Ok((address, http_server::serve(listener, router, stop)))
+    Ok((
+        address,
+        http_server::serve("demo site", CONNECTIONS, listener, router, stop),
+    ))
 }

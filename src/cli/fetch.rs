@@ -48,7 +48,12 @@ pub(super) struct FetchArgs {
     #[arg(long = "header", short = 'H', value_parser = parse_header, value_name = "NAME: VALUE")]
     headers: Vec<(String, String)>,
     /// The User-Agent
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
     user_agent: String,
     /// With --format screenshot: the whole page, not only what a window shows
     #[arg(long)]
@@ -117,7 +122,9 @@ pub(super) fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
 async fn fetch(args: &FetchArgs) -> Result<FetchResponse, Failure> {
     let progress = Progress::start(&format!("fetching {}", args.url));
     let channel = args.target.connect().await?;
-    let room = usize::try_from(args.max_bytes).unwrap_or(usize::MAX).saturating_add(1 << 20);
+    let room = usize::try_from(args.max_bytes)
+        .unwrap_or(usize::MAX)
+        .saturating_add(1 << 20);
     let mut client = FetchServiceClient::new(channel).max_decoding_message_size(room);
     let mut request = Request::new(FetchRequest {
         url: args.url.clone(),
@@ -151,7 +158,9 @@ fn summary(response: &FetchResponse) -> String {
         _ => "HTTP",
     };
     let timings = response.timings.unwrap_or_default();
-    let total = timings.total.and_then(|total| Duration::try_from(total).ok());
+    let total = timings
+        .total
+        .and_then(|total| Duration::try_from(total).ok());
     let millis = total.unwrap_or_default().as_millis();
     format!(
         "{} {} by {via} ({}) in {millis} ms",

@@ -101,7 +101,10 @@ impl Held {
         let request = Some(Request::Acquire(acquire));
         // The receiver is right here.
         let _ = requests.send(HoldRequest { request }).await;
-        let mut events = client.hold(ReceiverStream::new(outgoing)).await?.into_inner();
+        let mut events = client
+            .hold(ReceiverStream::new(outgoing))
+            .await?
+            .into_inner();
         loop {
             match events.message().await?.and_then(|message| message.event) {
                 Some(Event::Granted(proto::Granted { lease: Some(lease) })) => {
@@ -113,7 +116,9 @@ impl Held {
                 }
                 Some(Event::Queued(queued)) => {
                     let position = queued.position;
-                    progress.say(format!("waiting for a browser, number {position} in the queue"));
+                    progress.say(format!(
+                        "waiting for a browser, number {position} in the queue"
+                    ));
                 }
                 Some(_) => {}
                 None => return Err(Failure::other("the broker ended the call without a lease")),
@@ -121,7 +126,11 @@ impl Held {
         }
     }
 
-    async fn run(mut self, command: &[OsString], signals: &mut Signals) -> Result<ExitCode, Failure> {
+    async fn run(
+        mut self,
+        command: &[OsString],
+        signals: &mut Signals,
+    ) -> Result<ExitCode, Failure> {
         let [program, arguments @ ..] = command else {
             return Err(Failure::new(exit::USAGE, "no command"));
         };
@@ -218,6 +227,8 @@ fn pass_on(child: &Child, signal: Signal) {
 
 /// The command's exit code, as shells tell it.
 fn code(status: ExitStatus) -> ExitCode {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }

@@ -16,7 +16,10 @@ use crate::{
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let settings = config::load(matches, config::environment()).map_err(|problems| {
-        Failure::new(exit::CONFIG, format!("the configuration is wrong\n{problems}"))
+        Failure::new(
+            exit::CONFIG,
+            format!("the configuration is wrong\n{problems}"),
+        )
     })?;
     if config::print_wanted(matches) {
         write!(std::io::stdout(), "{}", settings.print())?;
@@ -34,7 +37,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         );
     }
     server::adopt_orphans();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let ended = runtime.block_on(serve(&config));
     // What a library left in the blocking pool must not keep the process.
     runtime.shutdown_background();

@@ -77,6 +77,8 @@ impl FetchService for Fetches {
         &self,
         _: Request<Streaming<FetchManyRequest>>,
     ) -> Result<Response<Self::FetchManyStream>, Status> {
-        Err(status::unimplemented("FetchService.FetchMany (call Fetch for each)"))
+        Err(status::unimplemented(
+            "FetchService.FetchMany (call Fetch for each)",
+        ))
     }
 }

@@ -42,9 +42,12 @@ pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Viola
         format!("{max_bytes} is more than {MOST_BYTES}")
     });
     let max_redirects = message.max_redirects.unwrap_or(USUAL_REDIRECTS);
-    check(&mut wrong, "max_redirects", max_redirects <= MOST_REDIRECTS, || {
-        format!("{max_redirects} is more than {MOST_REDIRECTS}")
-    });
+    check(
+        &mut wrong,
+        "max_redirects",
+        max_redirects <= MOST_REDIRECTS,
+        || format!("{max_redirects} is more than {MOST_REDIRECTS}"),
+    );
     match fetch::Request::target(&message.url) {
         Ok(url) if wrong.is_empty() => Ok(fetch::Request {
             url,
@@ -183,10 +186,7 @@ fn wait(message: &FetchRequest, wrong: &mut Vec<Violation>) -> WaitUntil {
     }
 }
 
-fn screenshot(
-    options: Option<proto::ScreenshotOptions>,
-    wrong: &mut Vec<Violation>,
-) -> Screenshot {
+fn screenshot(options: Option<proto::ScreenshotOptions>, wrong: &mut Vec<Violation>) -> Screenshot {
     let options = options.unwrap_or_default();
     let kind = match ImageFormat::try_from(options.format) {
         Ok(ImageFormat::Unspecified | ImageFormat::Png) => Picture::Png,

@@ -27,7 +27,13 @@ impl Site {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let serving = tokio::spawn(http_server::serve(listener, router(), stopped));
+        let serving = tokio::spawn(http_server::serve(
+            "site",
+            1024,
+            listener,
+            router(),
+            stopped,
+        ));
         Self {
             address,
             stop,
