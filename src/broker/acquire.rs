@@ -160,6 +160,7 @@ impl Broker {
         let begun = Instant::now();
         let config = &self.0.config;
         let wait = spec.wait.unwrap_or(config.max_wait).min(config.max_wait);
+        let wait = wait.min(deadline.remaining());
         let until = deadline.within(wait);
         let browser = tokio::select! {
             browser = self.wait_for_browser(&spec, until, deadline, queued) => browser?,
@@ -170,7 +171,7 @@ impl Broker {
         let subject = Subject {
             browser: browser.browser().id(),
             product: browser.browser().product().clone(),
-            wait: until.instant().saturating_duration_since(begun),
+            wait,
         };
         let exit = browser.watch_exit();
         let resource = Held {

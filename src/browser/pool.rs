@@ -272,6 +272,8 @@ impl Pool {
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(20));
         }
+        // Not left to the last clone's drop: a process may exit before some task lets go of it.
+        self.0.run_dir.remove();
     }
 
     /// Takes a browser that has just answered, with `slot` as the right to one. `until` bounds the

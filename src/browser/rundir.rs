@@ -105,6 +105,17 @@ impl RunDir {
         subdirectories(&self.instance).map_or(0, |dirs| dirs.len())
     }
 
+    /// Removes the instance directory and what is in it, once nothing lives there any more.
+    /// Idempotent.
+    pub fn remove(&self) {
+        match fs::remove_dir_all(&self.instance) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %self.instance.display(), %error, "run directory not removed");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
     /// The instance directory.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -114,9 +125,7 @@ impl RunDir {
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.instance) {
-            tracing::warn!(path = %self.instance.display(), %error, "run directory not removed");
-        }
+        self.remove();
     }
 }
 

@@ -115,6 +115,8 @@ pub async fn serve(
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .max_concurrent_streams(STREAMS)
+        // A burst of cancelled calls must not cost a client its connection, and so its held leases.
+        .http2_max_pending_accept_reset_streams(Some(STREAMS as usize))
         .layer(Observe::new(metrics))
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)

@@ -12,12 +12,12 @@ use berth::{
     server::{self, Ended, Server},
 };
 use tempfile::TempDir;
-use tokio::{sync::MutexGuard, time::timeout};
+use tokio::time::timeout;
 use tonic::{Status, transport::Channel};
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
 
-use super::{BOUND, Left, left, site::Site, until};
+use super::{BOUND, Left, site::Site, until};
 
 /// A broker, a site for its browsers to go to, and what was there before both.
 pub struct Broker {
@@ -26,7 +26,6 @@ pub struct Broker {
     channel: Channel,
     before: Left,
     run_dir: TempDir,
-    _alone: MutexGuard<'static, ()>,
 }
 
 impl Broker {
@@ -44,7 +43,6 @@ impl Broker {
 
     /// A broker whose browsers may not come up.
     pub async fn cold(change: impl FnOnce(&mut Config)) -> Self {
-        let alone = left::alone().await;
         server::adopt_orphans();
         let run_dir = tempfile::tempdir().unwrap();
         let anywhere = ([127, 0, 0, 1], 0).into();
@@ -72,7 +70,6 @@ impl Broker {
             channel,
             before,
             run_dir,
-            _alone: alone,
         }
     }
 
@@ -171,7 +168,6 @@ impl Broker {
             channel,
             before,
             run_dir,
-            _alone,
         } = self;
         let tasks = server.broker().drain().clone();
         let ended = timeout(BOUND, server.shut_down())
@@ -181,13 +177,7 @@ impl Broker {
         drop(channel);
         site.stop().await;
         let run = run_dir.path().join("run");
-        // The client's own sockets close in tasks of its library.
-        let settled = async || Left::count(&run).fds.len() <= before.fds.len();
-        let begun = tokio::time::Instant::now();
-        while !settled().await && begun.elapsed() < Duration::from_secs(5) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        before.assert_nothing_more(&Left::count(&run));
+        before.assert_nothing_more(&run).await;
         ended
     }
 }

@@ -2,15 +2,17 @@
 //! left behind at the end of each test, whatever it tests.
 
 // Each test binary uses a part of it.
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, missing_docs, unused_imports)]
 
 pub mod broker;
+pub mod cdp;
 pub mod left;
 pub mod site;
 
 use std::time::Duration;
 
 pub use broker::{Broker, acquire, reason, retry};
+pub use cdp::Cdp;
 pub use left::Left;
 use tokio::time::{Instant, sleep};
 
