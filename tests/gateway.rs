@@ -1,5 +1,12 @@
 //! The CDP gateway with real browsers behind it and plain websocket clients before it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by them"
+)]
+
 use std::{
     net::SocketAddr,
     path::Path,
@@ -137,7 +144,7 @@ impl Rig {
         } else {
             format!("Host: {}\r\n", self.gateway)
         };
-        // The server closes only what does not ask for an upgrade.
+        let more = more.replace("Connection: Upgrade", "Connection: Upgrade, close");
         let close = if more.contains("Connection:") {
             ""
         } else {
@@ -145,7 +152,6 @@ impl Rig {
         };
         let request = format!("{method} {path} HTTP/1.1\r\n{host}{close}{more}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        stream.shutdown().await.unwrap();
         let mut answer = Vec::new();
         let read = timeout(PATIENCE, stream.read_to_end(&mut answer));
         read.await.unwrap().unwrap();
