@@ -25,6 +25,10 @@ use berth::{
     metrics::Metrics,
 };
 use futures::{SinkExt, StreamExt};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -429,11 +433,7 @@ async fn clients_are_told_how_the_lease_ended() {
     let killed = rig.lease().await;
     let mut client = rig.connect(&killed.path).await;
     client.call("Browser.getVersion", json!({})).await;
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(killed.pid),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    kill(Pid::from_raw(killed.pid), Signal::SIGKILL).unwrap();
     assert_eq!(client.closed().await, told(EndReason::BrowserCrashed));
 
     let spec = AcquireSpec {
@@ -541,6 +541,32 @@ async fn a_client_that_vanishes_is_gone_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_does_not_answer_keeps_nobody_waiting() {
+    let rig = Rig::start().await;
+    let lease = rig.lease().await;
+    kill(Pid::from_raw(lease.pid), Signal::SIGSTOP).unwrap();
+    let begun = Instant::now();
+    let version = format!("{}/json/version", lease.path);
+    let ((socket, why), (page, _)) = tokio::join!(
+        rig.ask("GET", &lease.path, UPGRADE),
+        rig.ask("GET", &version, ""),
+    );
+    assert_eq!((socket, page), (502, 502), "{why}");
+    assert!(why.contains("did not answer in time"), "{why}");
+    assert!(begun.elapsed() < Duration::from_secs(7));
+    rig.attached(&lease, 0).await;
+
+    let path = lease.path.clone();
+    let (asked, ()) = tokio::join!(rig.ask("GET", &path, UPGRADE), async {
+        sleep(Duration::from_millis(100)).await;
+        rig.end(&lease, EndReason::HungKilled);
+    });
+    assert_eq!(asked.0, 410, "{}", asked.1);
+    assert!(asked.1.contains("hung_killed"), "{}", asked.1);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn frames_that_break_the_rules_end_the_connection() {
     let rig = Rig::start().await;
     let lease = rig.lease().await;
@@ -580,13 +606,13 @@ async fn measure_round_trips() {
             .unwrap(),
         rig.connect(&format!("{}{page}", lease.path)).await,
     ];
-    let shoot = json!({ "format": "png" });
+    let long = json!({ "expression": "'x'.repeat(1 << 20)" });
     let navigate = json!({ "url": "data:text/html,<title>x</title><p>x" });
     for (method, params, calls) in [
         ("Browser.getVersion", json!({}), 200),
         ("Runtime.evaluate", json!({ "expression": "1" }), 200),
+        ("Runtime.evaluate", long, 20),
         ("Page.navigate", navigate, 10),
-        ("Page.captureScreenshot", shoot, 10),
     ] {
         let mut took = [Vec::new(), Vec::new()];
         // Taken in turns, so that what else the machine does falls on both.
