@@ -1,5 +1,12 @@
 //! The CDP gateway with real browsers behind it and plain websocket clients before it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by them"
+)]
+
 use std::{
     net::SocketAddr,
     path::Path,
@@ -14,10 +21,14 @@ use berth::{
     drain::Drain,
     fetch::Fetcher,
     gateway,
-    lease::{EndReason, LeaseId},
+    lease::{EndReason, LeaseId, Token},
     metrics::Metrics,
 };
 use futures::{SinkExt, StreamExt};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -137,7 +148,7 @@ impl Rig {
         } else {
             format!("Host: {}\r\n", self.gateway)
         };
-        // The server closes only what does not ask for an upgrade.
+        let more = more.replace("Connection: Upgrade", "Connection: Upgrade, close");
         let close = if more.contains("Connection:") {
             ""
         } else {
@@ -145,7 +156,6 @@ impl Rig {
         };
         let request = format!("{method} {path} HTTP/1.1\r\n{host}{close}{more}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        stream.shutdown().await.unwrap();
         let mut answer = Vec::new();
         let read = timeout(PATIENCE, stream.read_to_end(&mut answer));
         read.await.unwrap().unwrap();
@@ -423,11 +433,7 @@ async fn clients_are_told_how_the_lease_ended() {
     let killed = rig.lease().await;
     let mut client = rig.connect(&killed.path).await;
     client.call("Browser.getVersion", json!({})).await;
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(killed.pid),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    kill(Pid::from_raw(killed.pid), Signal::SIGKILL).unwrap();
     assert_eq!(client.closed().await, told(EndReason::BrowserCrashed));
 
     let spec = AcquireSpec {
@@ -535,6 +541,32 @@ async fn a_client_that_vanishes_is_gone_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_does_not_answer_keeps_nobody_waiting() {
+    let rig = Rig::start().await;
+    let lease = rig.lease().await;
+    kill(Pid::from_raw(lease.pid), Signal::SIGSTOP).unwrap();
+    let begun = Instant::now();
+    let version = format!("{}/json/version", lease.path);
+    let ((socket, why), (page, _)) = tokio::join!(
+        rig.ask("GET", &lease.path, UPGRADE),
+        rig.ask("GET", &version, ""),
+    );
+    assert_eq!((socket, page), (502, 502), "{why}");
+    assert!(why.contains("did not answer in time"), "{why}");
+    assert!(begun.elapsed() < Duration::from_secs(7));
+    rig.attached(&lease, 0).await;
+
+    let path = lease.path.clone();
+    let (asked, ()) = tokio::join!(rig.ask("GET", &path, UPGRADE), async {
+        sleep(Duration::from_millis(100)).await;
+        rig.end(&lease, EndReason::HungKilled);
+    });
+    assert_eq!(asked.0, 410, "{}", asked.1);
+    assert!(asked.1.contains("hung_killed"), "{}", asked.1);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn frames_that_break_the_rules_end_the_connection() {
     let rig = Rig::start().await;
     let lease = rig.lease().await;
@@ -553,5 +585,52 @@ async fn frames_that_break_the_rules_end_the_connection() {
         assert_eq!(answer[2..4], 1002_u16.to_be_bytes(), "{answer:?}");
     }
     rig.attached(&lease, 0).await;
+    rig.stop().await;
+}
+
+/// The price of the way through the gateway. Needs a quiet machine and optimised code:
+/// `cargo test --release --test gateway -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, not a test"]
+async fn measure_round_trips() {
+    const ROUNDS: usize = 20;
+    let rig = Rig::start().await;
+    let lease = rig.lease().await;
+    let token = Token::parse(lease.path.trim_start_matches("/lease/")).unwrap();
+    let endpoint = rig.broker.endpoint(&token).unwrap();
+    let list = rig.page(&format!("{}/json/list", lease.path)).await;
+    let page = format!("/devtools/page/{}", list[0]["id"].as_str().unwrap());
+    let mut clients = [
+        Client::connect(&format!("ws://{}{page}", endpoint.addr))
+            .await
+            .unwrap(),
+        rig.connect(&format!("{}{page}", lease.path)).await,
+    ];
+    let long = json!({ "expression": "'x'.repeat(1 << 20)" });
+    let navigate = json!({ "url": "data:text/html,<title>x</title><p>x" });
+    for (method, params, calls) in [
+        ("Browser.getVersion", json!({}), 200),
+        ("Runtime.evaluate", json!({ "expression": "1" }), 200),
+        ("Runtime.evaluate", long, 20),
+        ("Page.navigate", navigate, 10),
+    ] {
+        let mut took = [Vec::new(), Vec::new()];
+        // Taken in turns, so that what else the machine does falls on both.
+        for _ in 0..ROUNDS {
+            for (client, took) in clients.iter_mut().zip(&mut took) {
+                let begun = Instant::now();
+                for _ in 0..calls {
+                    client.call(method, params.clone()).await;
+                }
+                took.push(begun.elapsed() / calls);
+            }
+        }
+        let [direct, relayed] = took.map(|mut took| {
+            took.sort_unstable();
+            took[ROUNDS / 2]
+        });
+        let ratio = relayed.as_secs_f64() / direct.as_secs_f64();
+        println!("{method}: direct {direct:?}, relayed {relayed:?}, ratio {ratio:.2}");
+    }
     rig.stop().await;
 }

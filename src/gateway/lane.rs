@@ -330,3 +330,139 @@ fn some(written: usize) -> io::Result<usize> {
     }
     Ok(written)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (near.unwrap(), far.unwrap().0)
+    }
+
+    /// A frame from a browser.
+    fn frame(length: u16) -> Vec<u8> {
+        let mut bytes = vec![0x82, 126];
+        bytes.extend(length.to_be_bytes());
+        bytes.resize(4 + usize::from(length), 7);
+        bytes
+    }
+
+    /// What a client reads: its data frames as they came, and its control frames.
+    fn read(bytes: &[u8]) -> (Vec<u8>, Vec<Control>) {
+        let mut scanner = Scanner::new(Peer::Browser);
+        let (mut data, mut controls, mut rest) = (Vec::new(), Vec::new(), bytes);
+        while !rest.is_empty() {
+            let (taken, part) = scanner.scan(rest).unwrap();
+            match part {
+                Part::Data => data.extend_from_slice(&rest[..taken]),
+                Part::Held => {}
+                Part::Control(control) => controls.push(control),
+            }
+            rest = &rest[taken..];
+        }
+        assert!(scanner.at_boundary());
+        (data, controls)
+    }
+
+    #[tokio::test]
+    async fn own_frames_go_between_those_of_a_sender_that_never_pauses() {
+        let ((mut sender, mut from), (mut to, mut receiver)) = (pair().await, pair().await);
+        let (from, _) = from.split();
+        let (_, to) = to.split();
+        let sent: Vec<u8> = (0..2000).flat_map(|i| frame(1000 + i * 7)).collect();
+        // A ping and a pong from the browser in between: neither is the client's business.
+        let noise = [&b"\x89\x03abc"[..], b"\x8a\x00"].concat();
+        let link = Link::new();
+        let mut lane = Lane::new(Peer::Browser, from, to, &noise, None);
+        let mut got = Vec::new();
+        let end = async {
+            let end = lane.run(&link).await;
+            lane.shut().await;
+            end
+        };
+        let (end, (), ()) = tokio::join!(
+            end,
+            async {
+                // Pieces that do not fit the frames.
+                for (count, piece) in sent.chunks(70_001).enumerate() {
+                    link.to_client.put(Control::new(Kind::Ping, &[0; 9]));
+                    if count == 0 {
+                        link.to_client.put(Control::new(Kind::Pong, b"x"));
+                    }
+                    sender.write_all(piece).await.unwrap();
+                }
+                sender.shutdown().await.unwrap();
+            },
+            async {
+                receiver.read_to_end(&mut got).await.unwrap();
+            },
+        );
+        assert!(matches!(end, End::Sender), "{end:?}");
+        let (data, controls) = read(&got);
+        assert!(data == sent, "the data is not as it was sent");
+        assert!(controls.len() > 2, "{}", controls.len());
+        assert!(controls.contains(&Control::new(Kind::Pong, b"x")));
+        let mut back = Vec::new();
+        link.to_browser.take(Peer::Client, &mut back);
+        assert_eq!(back, b"\x8a\x03abc");
+    }
+
+    #[tokio::test]
+    async fn a_close_waits_for_the_end_of_the_frame_under_way() {
+        let close = Control::close(4000, "released");
+        for finished in [true, false] {
+            let ((mut sender, mut from), (mut to, mut receiver)) = (pair().await, pair().await);
+            let (from, _) = from.split();
+            let (_, to) = to.split();
+            let sent = frame(50_000);
+            let (begin, rest) = sent.split_at(20_000);
+            let link = Link::new();
+            let mut lane = Lane::new(Peer::Browser, from, to, begin, None);
+            let wait = Duration::from_millis(20);
+            let run = tokio::time::timeout(wait, lane.run(&link));
+            assert!(run.await.is_err(), "the sender is still there");
+            if finished {
+                sender.write_all(rest).await.unwrap();
+                sender.write_all(&sent).await.unwrap();
+            }
+            drop(sender);
+            let closed = lane.close(&close).await;
+            lane.shut().await;
+            let mut got = Vec::new();
+            receiver.read_to_end(&mut got).await.unwrap();
+            if finished {
+                closed.unwrap();
+                assert_eq!(read(&got), (sent, vec![close]));
+            } else {
+                assert_eq!(closed.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+                assert_eq!(got, begin);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_three_pings_without_a_word() {
+        let link = Link::new();
+        let interval = Duration::from_secs(20);
+        let begun = Instant::now();
+        let talk = async {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_secs(15)).await;
+                link.hear(Instant::now());
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = link.silence(interval) => {}
+            () = talk => {}
+        }
+        let silent = begun.elapsed() - Duration::from_secs(150);
+        assert!((60..=80).contains(&silent.as_secs()), "{silent:?}");
+        assert!(link.to_client.is_waiting());
+    }
+}
