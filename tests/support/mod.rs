@@ -7,6 +7,7 @@
 pub mod broker;
 pub mod cdp;
 pub mod left;
+pub mod service;
 pub mod site;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use broker::{Broker, acquire, reason, retry};
 pub use cdp::Cdp;
 pub use left::Left;
+pub use service::{Ground, Service, berth, serve};
 use tokio::time::{Instant, sleep};
 
 /// Longer than anything in a test may take on a busy machine; never waited out when all is well.

@@ -1,0 +1,295 @@
+//! How a service ends: by a drain, by force, and by `kill -9`.
+
+mod support;
+
+use std::time::Duration;
+
+use berth::proto::{
+    AcquireRequest, DrainRequest, EndReason, FetchRequest, FetchStrategy, GetRequest, HoldRequest,
+    ReleaseRequest, ResumeRequest, WatchStatusRequest, hold_request::Request as Ask,
+    hold_response::Event,
+};
+use nix::sys::signal::Signal;
+use serde_json::json;
+use support::{BOUND, Cdp, Ground, Service, acquire, reason, serve, site::Site, until};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_of_the_broker_leaves_no_browser_and_the_next_start_sweeps() {
+    let ground = Ground::new();
+    let mut service = Service::start(ground.path(), &["--min-warm", "2"]).await;
+    let lease = acquire(&mut service.leases().await, AcquireRequest::default())
+        .await
+        .unwrap();
+    let _client = Cdp::connect(&lease.cdp_url).await;
+    assert!(!ground.browsers().is_empty());
+    service.signal(Signal::SIGKILL);
+    service.child.wait().await.unwrap();
+    let took = ground.deserted().await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(ground.files().len(), 1, "its directory is a ruin");
+
+    let mut next = Service::cold(serve(ground.path(), &[])).await;
+    assert_eq!(
+        ground.files().len(),
+        1,
+        "the ruin is swept, the new one's is there"
+    );
+    until("a browser is up", async || !ground.browsers().is_empty()).await;
+    next.signal(Signal::SIGTERM);
+    next.event("server.stopped").await;
+    assert_eq!(next.ended().await.0, Some(0));
+    ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_under_full_load_ends_in_time_and_leaves_nothing() {
+    let ground = Ground::new();
+    let site = Site::start().await;
+    let flags = ["--shutdown-timeout", "6s"];
+    let service = Service::start(ground.path(), &flags).await;
+    let mut leases = service.leases().await;
+    let lease = acquire(&mut leases, AcquireRequest::default())
+        .await
+        .unwrap();
+    let mut client = Cdp::connect(&lease.cdp_url).await;
+    let page = client.page().await;
+    let forever = json!({"expression": "for(;;);"});
+    client.send(Some(&page), "Runtime.evaluate", forever).await;
+    // More fetches than there are seats, of pages that never come.
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..30 {
+        let mut fetches = service.fetches().await;
+        let mut request = Request::new(FetchRequest {
+            url: site.url("/hang"),
+            strategy: FetchStrategy::Browser.into(),
+            ..FetchRequest::default()
+        });
+        request.set_timeout(BOUND);
+        tasks.spawn(async move { fetches.fetch(request).await.unwrap_err() });
+    }
+    // And more who wait for a lease than there are browsers.
+    for _ in 0..10 {
+        let mut leases = leases.clone();
+        tasks.spawn(async move {
+            match acquire(&mut leases, AcquireRequest::default()).await {
+                Err(error) => error,
+                Ok(_) => panic!("no capacity"),
+            }
+        });
+    }
+    until("they are under way", async || {
+        service.status().await.waiting >= 10
+    })
+    .await;
+    let begun = Instant::now();
+    service.signal(Signal::SIGTERM);
+    let refused = until("new work is refused", async || {
+        let asked = acquire(&mut leases.clone(), AcquireRequest::default()).await;
+        asked.is_err_and(|error| reason(&error) == "DRAINING")
+    })
+    .await;
+    assert!(refused < Duration::from_secs(1), "{refused:?}");
+    let lease_id = lease.id.clone();
+    let seen = leases
+        .get(GetRequest { lease_id })
+        .await
+        .unwrap()
+        .into_inner()
+        .lease
+        .unwrap();
+    assert_eq!(
+        seen.end_reason(),
+        EndReason::Unspecified,
+        "running work goes on in the grace"
+    );
+    assert_eq!(client.closed().await, Some((4009, "drained".into())));
+    while let Some(done) = tasks.join_next().await {
+        let error = done.unwrap();
+        assert_eq!(error.code(), Code::Unavailable, "{error:?}");
+    }
+    let (code, _) = service.ended().await;
+    let took = begun.elapsed();
+    assert_eq!(code, Some(3), "work was cut");
+    assert!(took < Duration::from_secs(7), "{took:?}");
+    ground.assert_clean();
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_connection_and_open_watches_do_not_hold_up_the_exit() {
+    let ground = Ground::new();
+    let service = Service::start(ground.path(), &[]).await;
+    let address = service.grpc.strip_prefix("http://").unwrap();
+    let _silent = [
+        TcpStream::connect(address).await.unwrap(),
+        TcpStream::connect(&service.gateway).await.unwrap(),
+        TcpStream::connect(&service.ops).await.unwrap(),
+    ];
+    let mut health = HealthClient::new(service.channel().await);
+    let request = HealthCheckRequest::default();
+    let mut watch = health.watch(request).await.unwrap().into_inner();
+    let first = watch.message().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::Serving);
+    let mut admin = service.admin().await;
+    let request = WatchStatusRequest::default();
+    let mut statuses = admin.watch_status(request).await.unwrap().into_inner();
+    statuses.message().await.unwrap().unwrap();
+
+    let begun = Instant::now();
+    service.signal(Signal::SIGINT);
+    let next = watch.message().await.unwrap().unwrap();
+    assert_eq!(
+        next.status(),
+        ServingStatus::NotServing,
+        "told before anything else"
+    );
+    assert_eq!(service.ended().await.0, Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_waits_for_leases_to_be_given_back() {
+    let ground = Ground::new();
+    let service = Service::start(ground.path(), &[]).await;
+    let mut leases = service.leases().await;
+    let lease = acquire(&mut leases, AcquireRequest::default())
+        .await
+        .unwrap();
+    let mut client = Cdp::connect(&lease.cdp_url).await;
+    service.signal(Signal::SIGTERM);
+    sleep(Duration::from_millis(500)).await;
+    let version = client.call(None, "Browser.getVersion", json!({})).await;
+    assert!(
+        version["result"].is_object(),
+        "the browser is still the client's"
+    );
+    let begun = Instant::now();
+    leases
+        .release(ReleaseRequest { lease_id: lease.id })
+        .await
+        .unwrap();
+    assert_eq!(service.ended().await.0, Some(0), "nothing was cut");
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
+    ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_stream_is_told_that_it_was_drained() {
+    let ground = Ground::new();
+    let service = Service::start(ground.path(), &["--shutdown-timeout", "3s"]).await;
+    let (say, said) = mpsc::channel(1);
+    let request = Some(Ask::Acquire(AcquireRequest::default()));
+    say.send(HoldRequest { request }).await.unwrap();
+    let mut leases = service.leases().await;
+    let mut events = leases
+        .hold(ReceiverStream::new(said))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(matches!(
+        events.message().await.unwrap().unwrap().event,
+        Some(Event::Granted(_))
+    ));
+    service.signal(Signal::SIGTERM);
+    let event = timeout(BOUND, events.message())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap()
+        .event;
+    let Some(Event::Ended(ended)) = event else {
+        panic!("the end: {event:?}");
+    };
+    assert_eq!(ended.reason(), EndReason::Drained);
+    assert_eq!(service.ended().await.0, Some(3));
+    ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_exits_at_once_and_browsers_end_by_themselves() {
+    let ground = Ground::new();
+    let mut service = Service::start(ground.path(), &["--shutdown-timeout", "60s"]).await;
+    let mut leases = service.leases().await;
+    let _lease = acquire(&mut leases, AcquireRequest::default())
+        .await
+        .unwrap();
+    service.signal(Signal::SIGTERM);
+    service.event("server.draining").await;
+    let begun = Instant::now();
+    service.signal(Signal::SIGTERM);
+    assert_eq!(service.ended().await.0, Some(3));
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    ground.deserted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_drains_resumes_and_shuts_down() {
+    let ground = Ground::new();
+    let service = Service::start(ground.path(), &[]).await;
+    let mut admin = service.admin().await;
+    let mut leases = service.leases().await;
+    let mut health = HealthClient::new(service.channel().await);
+    let lease = acquire(&mut leases, AcquireRequest::default())
+        .await
+        .unwrap();
+    let drained = admin
+        .drain(DrainRequest { shutdown: false })
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(drained.running, 1);
+    let error = acquire(&mut leases, AcquireRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&error), "DRAINING");
+    let mut serving = async |wanted| {
+        let request = HealthCheckRequest::default();
+        health.check(request).await.unwrap().into_inner().status() == wanted
+    };
+    until("probes see it", async || {
+        serving(ServingStatus::NotServing).await
+    })
+    .await;
+    admin.resume(ResumeRequest {}).await.unwrap();
+    until("probes see that, too", async || {
+        serving(ServingStatus::Serving).await
+    })
+    .await;
+    leases
+        .release(ReleaseRequest { lease_id: lease.id })
+        .await
+        .unwrap();
+    let next = acquire(&mut leases, AcquireRequest::default())
+        .await
+        .unwrap();
+    leases
+        .release(ReleaseRequest { lease_id: next.id })
+        .await
+        .unwrap();
+    admin.drain(DrainRequest { shutdown: true }).await.unwrap();
+    assert_eq!(service.ended().await.0, Some(0));
+    ground.assert_clean();
+}
