@@ -83,6 +83,8 @@ pub struct Contents {
     pub text: Option<String>,
     /// The title.
     pub title: Option<String>,
+    /// Where it was read, when the page has gone elsewhere since [`Page::goto`] returned.
+    pub document: Option<Document>,
 }
 
 /// The format of a picture.
@@ -188,6 +190,13 @@ impl Page {
         if let Some(text) = navigated.error_text.filter(|text| !text.is_empty()) {
             return self.without_page(&text);
         }
+        self.settle(deadline).await?;
+        let document = self.navigation.document();
+        document.ok_or_else(|| Error::Net("the page came from nowhere".into()))
+    }
+
+    /// Waits until the page is there and stays there.
+    async fn settle(&mut self, deadline: Deadline) -> Result<(), Error> {
         while !self.navigation.is_settled() {
             // Events that never end would keep the bound below from being looked at.
             if deadline.has_passed() {
@@ -200,19 +209,18 @@ impl Page {
             };
             match patience.bound(self.room.event()).await {
                 Ok(event) => self.hear(&event?, deadline).await?,
-                Err(_passed) if self.navigation.lingers() => break,
+                Err(_passed) if self.navigation.lingers() => self.navigation.stays(),
                 Err(_passed) => return Err(Error::Passed),
             }
         }
-        let document = self.navigation.document();
-        document.ok_or_else(|| Error::Net("the page came from nowhere".into()))
+        Ok(())
     }
 
     /// A response without anything to show is one all the same.
     fn without_page(&mut self, text: &str) -> Result<Document, Error> {
         const NO_CONTENT: [u16; 2] = [204, 205];
         let empty = text == "net::ERR_HTTP_RESPONSE_CODE_FAILURE";
-        let document = self.navigation.document();
+        let document = self.navigation.unshown();
         match document {
             Some(document) if empty || NO_CONTENT.contains(&document.status) => Ok(Document {
                 blank: true,
@@ -241,7 +249,12 @@ impl Page {
             "({READ})({}, {}, {}, {limit})",
             want.html, want.text, want.title
         );
-        let mut read = self.evaluate(script, deadline).await?;
+        let mut read = self.evaluate(script.clone(), deadline).await?;
+        // A page may say that it leaves only after it was there; it said so before it was read.
+        while !self.navigation.is_settled() {
+            self.settle(deadline).await?;
+            read = self.evaluate(script.clone(), deadline).await?;
+        }
         let too_large = || Error::TooLarge { limit };
         if read.get("large").is_some() {
             return Err(too_large());
@@ -255,6 +268,7 @@ impl Page {
             html: take("html")?,
             text: take("text")?,
             title: take("title")?,
+            document: self.navigation.document(),
         })
     }
 
@@ -280,7 +294,8 @@ impl Page {
         }
     }
 
-    /// The main response's body as it came, without its transfer and content codings. Only with
+    /// The main response's body without its transfer and content codings, and whether it is as it
+    /// came: what the browser decoded as text it gives as UTF-8. Only with
     /// [`PageOptions::keep_body`].
     ///
     /// # Errors
@@ -289,9 +304,9 @@ impl Page {
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn body(&mut self, limit: u64, deadline: Deadline) -> Result<Bytes, Error> {
+    pub async fn body(&mut self, limit: u64, deadline: Deadline) -> Result<(Bytes, bool), Error> {
         let Some(id) = self.main_request.clone() else {
-            return Ok(Bytes::new());
+            return Ok((Bytes::new(), true));
         };
         let got = self.run(network::GetResponseBodyParams::new(id), deadline);
         let got = match got.await {
@@ -299,7 +314,8 @@ impl Page {
             Err(Error::Cdp(cdp::Error::Refused { .. })) => return Err(Error::TooLarge { limit }),
             got => got?,
         };
-        let body = if got.base64_encoded {
+        let as_it_came = got.base64_encoded;
+        let body = if as_it_came {
             decode(&got.body)?
         } else {
             Bytes::from(got.body)
@@ -307,7 +323,7 @@ impl Page {
         if body.len() as u64 > limit {
             return Err(Error::TooLarge { limit });
         }
-        Ok(body)
+        Ok((body, as_it_came))
     }
 
     /// A picture of the page.

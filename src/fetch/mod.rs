@@ -225,7 +225,10 @@ impl Fetcher {
         });
         // Tracked, for it runs on when the caller has left.
         let work = self.0.drain.spawn(work);
-        let read = deadline.bound(work).await.map_err(|_passed| Error::Passed)?;
+        let read = deadline
+            .bound(work)
+            .await
+            .map_err(|_passed| Error::Passed)?;
         let read = read.and_then(std::convert::identity);
         read.map_err(|_panicked| Error::Protocol("the document cannot be read".into()))
     }
