@@ -1,6 +1,13 @@
 //! Fetches of a real origin, by the HTTP client and by real browsers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod origin;
 mod rig;
@@ -8,7 +15,10 @@ mod rig;
 use std::time::Duration;
 
 use berth::{
-    browser::Viewport,
+    browser::{
+        Page, PageOptions, Viewport,
+        page::{self, Want},
+    },
     deadline::Deadline,
     fetch::{
         Config, Error, Fetcher, Format, Formats, Picture, Redirect, Request, Screenshot, Strategy,
@@ -367,17 +377,15 @@ async fn a_page_cannot_hold_its_visitor() {
             began.elapsed()
         );
     }
-    for (path, status) in [("/204", 204), ("/empty404", 404)] {
-        let got = rig
-            .get(&origin.url(path), Strategy::Browser, &ALL)
-            .await
-            .unwrap();
-        assert_eq!((got.status, got.html.as_deref()), (status, Some("")));
-    }
     let got = rig
-        .get(&origin.url("/download"), Strategy::Browser, &ALL)
-        .await;
-    assert!(matches!(got, Err(Error::Protocol(_))), "{got:?}");
+        .get(&origin.url("/empty404"), Strategy::Browser, &ALL)
+        .await
+        .unwrap();
+    assert_eq!((got.status, got.text.as_deref()), (404, Some("")));
+    for path in ["/download", "/204"] {
+        let got = rig.get(&origin.url(path), Strategy::Browser, &ALL).await;
+        assert!(matches!(got, Err(Error::Protocol(_))), "{path}: {got:?}");
+    }
     for path in ["/spin", "/slow"] {
         let began = tokio::time::Instant::now();
         let page = request(&origin.url(path), Strategy::Browser, &ALL);
@@ -386,6 +394,17 @@ async fn a_page_cannot_hold_its_visitor() {
         assert!(began.elapsed() < Duration::from_secs(3));
         rig.nothing_held().await;
     }
+    let pid = rig.browser().await.0.pid();
+    let mut idle = false;
+    for _ in 0..20 {
+        let before = cpu_of_group(pid);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        idle = cpu_of_group(pid) - before < 0.2;
+        if idle {
+            break;
+        }
+    }
+    assert!(idle, "the endless script runs on");
     let closes = rig
         .get(&origin.url("/closes"), Strategy::Browser, &ALL)
         .await;
@@ -404,7 +423,7 @@ async fn a_fetch_that_is_dropped_leaves_nothing() {
     rig.get(&origin.url("/shell"), Strategy::Auto, &ALL)
         .await
         .unwrap();
-    for path in ["/shell", "/hang", "/spin", "/slow"] {
+    for path in ["/shell", "/hang", "/spin", "/slow", "/alert"] {
         for micros in [
             0, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 200_000,
         ] {
@@ -450,6 +469,27 @@ async fn a_browser_that_dies_is_told_and_replaced() {
         assert_eq!(got.unwrap().text.as_deref(), Some("Rendered by script"));
     }
     assert_eq!(rig.counted("browser", "browser_lost"), 2);
+    rig.nothing_held().await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_renderer_that_crashes_ends_its_page_at_once() {
+    let (rig, origin) = (Rig::start().await, Origin::start().await);
+    let seat = rig.pool.seat(secs(20)).await.unwrap();
+    let mut page = Page::open(seat, &PageOptions::default(), secs(20))
+        .await
+        .unwrap();
+    page.goto(&origin.url("/article"), WaitUntil::Load, secs(20))
+        .await
+        .unwrap();
+    let began = tokio::time::Instant::now();
+    // The navigation's own answer may come before the crash.
+    let _ = page.goto("chrome://crash", WaitUntil::Load, secs(20)).await;
+    let after = page.contents(Want::default(), 1, secs(20)).await;
+    assert!(matches!(after, Err(page::Error::Lost(_))), "{after:?}");
+    assert!(began.elapsed() < Duration::from_secs(3));
+    drop(page);
     rig.nothing_held().await;
     rig.end().await;
 }
@@ -501,7 +541,7 @@ fn formats_are_a_set() {
 #[ignore = "a measurement"]
 async fn rate_against_bare_commands() {
     use chromiumoxide::cdp::{
-        browser_protocol::{page, target},
+        browser_protocol::{page as bare_page, target},
         js_protocol::runtime::EvaluateParams,
     };
     const EACH: usize = 60;
@@ -526,11 +566,11 @@ async fn rate_against_bare_commands() {
         let id = cdp.call(None, attach, secs(20)).await.unwrap().session_id;
         let mut session = cdp.session(id, &["Page.loadEventFired"]).unwrap();
         session
-            .call(page::EnableParams::default(), secs(20))
+            .call(bare_page::EnableParams::default(), secs(20))
             .await
             .unwrap();
         session
-            .call(page::NavigateParams::new(&url), secs(20))
+            .call(bare_page::NavigateParams::new(&url), secs(20))
             .await
             .unwrap();
         session.event().await.unwrap();
@@ -541,7 +581,9 @@ async fn rate_against_bare_commands() {
     };
     let cpu = || {
         let seen = rig.pool.seen();
-        seen.iter().map(|seen| cpu_of_group(seen.pid.unwrap_or(-1))).sum::<f64>()
+        seen.iter()
+            .map(|seen| cpu_of_group(seen.pid.unwrap_or(-1)))
+            .sum::<f64>()
     };
     for at_once in [1, 4] {
         for round in 0..3 {

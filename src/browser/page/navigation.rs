@@ -252,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    fn hear(navigation: &mut Navigation, method: &str, params: Value) -> Asks {
+    fn hear(navigation: &mut Navigation, method: &str, params: &Value) -> Asks {
         let event = json!({ "method": method, "sessionId": "s", "params": params });
         navigation.hear(&serde_json::from_value(event).unwrap())
     }
@@ -264,7 +264,7 @@ mod tests {
         if let Some((url, status)) = redirect {
             params["redirectResponse"] = json!({ "url": url, "status": status });
         }
-        hear(navigation, "Network.requestWillBeSent", params);
+        hear(navigation, "Network.requestWillBeSent", &params);
     }
 
     fn respond(navigation: &mut Navigation, loader: &str, url: &str) {
@@ -276,14 +276,14 @@ mod tests {
             "frameId": "f", "type": "Document", "requestId": loader, "loaderId": loader,
             "response": response,
         });
-        hear(navigation, "Network.responseReceived", params);
+        hear(navigation, "Network.responseReceived", &params);
         let frame = json!({ "frame": { "id": "f", "loaderId": loader } });
-        hear(navigation, "Page.frameNavigated", frame);
+        hear(navigation, "Page.frameNavigated", &frame);
     }
 
     fn load(navigation: &mut Navigation) {
-        hear(navigation, "Page.domContentEventFired", json!({}));
-        hear(navigation, "Page.loadEventFired", json!({}));
+        hear(navigation, "Page.domContentEventFired", &json!({}));
+        hear(navigation, "Page.loadEventFired", &json!({}));
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod tests {
         request(&mut navigation, "l", None);
         request(&mut navigation, "l", Some(("http://a/", 302)));
         respond(&mut navigation, "l", "http://b/");
-        hear(&mut navigation, "Page.domContentEventFired", json!({}));
+        hear(&mut navigation, "Page.domContentEventFired", &json!({}));
         assert!(!navigation.is_settled());
         load(&mut navigation);
         assert!(navigation.is_settled());
@@ -312,7 +312,7 @@ mod tests {
         request(&mut navigation, "1", None);
         respond(&mut navigation, "1", "http://a/");
         let leave = json!({ "frameId": "f", "disposition": "currentTab" });
-        hear(&mut navigation, "Page.frameRequestedNavigation", leave);
+        hear(&mut navigation, "Page.frameRequestedNavigation", &leave);
         load(&mut navigation);
         assert!(navigation.lingers());
         request(&mut navigation, "2", None);
@@ -333,7 +333,7 @@ mod tests {
         request(&mut navigation, "2", None);
         request(&mut navigation, "2", Some(("http://b/", 302)));
         let failed = json!({ "requestId": "2", "errorText": "net::ERR_ABORTED" });
-        hear(&mut navigation, "Network.loadingFailed", failed);
+        hear(&mut navigation, "Network.loadingFailed", &failed);
         assert!(navigation.is_settled());
         let document = navigation.document().unwrap();
         assert_eq!(document.final_url, "http://a/");
@@ -358,11 +358,11 @@ mod tests {
     fn dialogs_and_crashes_are_told() {
         let mut navigation = Navigation::new("f".into());
         let opening = "Page.javascriptDialogOpening";
-        let alert = hear(&mut navigation, opening, json!({ "type": "alert" }));
+        let alert = hear(&mut navigation, opening, &json!({ "type": "alert" }));
         assert_eq!(alert, Asks::Dialog { accept: false });
-        let unload = hear(&mut navigation, opening, json!({ "type": "beforeunload" }));
+        let unload = hear(&mut navigation, opening, &json!({ "type": "beforeunload" }));
         assert_eq!(unload, Asks::Dialog { accept: true });
-        let crash = hear(&mut navigation, "Inspector.targetCrashed", json!({}));
+        let crash = hear(&mut navigation, "Inspector.targetCrashed", &json!({}));
         assert_eq!(crash, Asks::Burial);
     }
 }
