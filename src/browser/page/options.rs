@@ -28,11 +28,11 @@ pub struct PageOptions {
     pub headers: Vec<(String, String)>,
     /// The size of the page.
     pub viewport: Option<Viewport>,
-    /// So many bytes of the main response are kept for [`Page::body`]; zero keeps none.
+    /// So many bytes of the main response are kept for [`Page::body`](super::Page::body); zero keeps none.
     pub keep_body: u64,
 }
 
-/// What [`Page::contents`] reads.
+/// What [`Page::contents`](super::Page::contents) reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Want {
     /// The document as it is now, serialised, with its doctype.
@@ -52,7 +52,7 @@ pub struct Contents {
     pub text: Option<String>,
     /// The title.
     pub title: Option<String>,
-    /// Where it was read, when the page has gone elsewhere since [`Page::goto`] returned.
+    /// Where it was read, when the page has gone elsewhere since [`Page::goto`](super::Page::goto) returned.
     pub document: Option<Document>,
 }
 
