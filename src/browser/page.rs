@@ -6,6 +6,7 @@
 
 mod error;
 mod navigation;
+mod options;
 mod room;
 
 use std::time::Duration;
@@ -16,8 +17,7 @@ use chromiumoxide::{
     cdp::{
         browser_protocol::{
             browser::{SetDownloadBehaviorBehavior, SetDownloadBehaviorParams},
-            emulation::{SetDeviceMetricsOverrideParams, SetUserAgentOverrideParams},
-            inspector, network,
+            network,
             page::{
                 self, CaptureScreenshotFormat, CaptureScreenshotParams, GetLayoutMetricsParams,
                 HandleJavaScriptDialogParams, NavigateParams,
@@ -33,13 +33,15 @@ use serde_json::Value;
 pub use self::{
     error::Error,
     navigation::{Document, WaitUntil},
+    options::{Contents, PageOptions, Picture, Screenshot, Want},
 };
 use self::{
     navigation::{Asks, EVENTS, Navigation},
+    options::prepare,
     room::Room,
 };
 use super::{
-    Seat, Viewport,
+    Seat,
     cdp::{self, Cdp},
 };
 use crate::deadline::Deadline;
@@ -49,64 +51,6 @@ const LINGER: Duration = Duration::from_millis(500);
 
 /// No side of a picture is longer, in CSS pixels: the compositor has no texture for more.
 const LONGEST_SIDE: f64 = 16384.0;
-
-/// What a page is opened with. The default is the browser's own.
-#[derive(Clone, Debug, Default)]
-pub struct PageOptions {
-    /// The `User-Agent` of every request and of `navigator.userAgent`.
-    pub user_agent: Option<String>,
-    /// Sent with every request of the page, whoever it goes to.
-    pub headers: Vec<(String, String)>,
-    /// The size of the page.
-    pub viewport: Option<Viewport>,
-    /// So many bytes of the main response are kept for [`Page::body`]; zero keeps none.
-    pub keep_body: u64,
-}
-
-/// What [`Page::contents`] reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Want {
-    /// The document as it is now, serialised, with its doctype.
-    pub html: bool,
-    /// The text that is visible.
-    pub text: bool,
-    /// The title.
-    pub title: bool,
-}
-
-/// What was read of a page; what was not asked for is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contents {
-    /// The document, serialised.
-    pub html: Option<String>,
-    /// The visible text.
-    pub text: Option<String>,
-    /// The title.
-    pub title: Option<String>,
-}
-
-/// The format of a picture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Picture {
-    /// Lossless.
-    #[default]
-    Png,
-    /// Lossy.
-    Jpeg,
-    /// Lossy.
-    Webp,
-}
-
-/// How a picture of a page is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Screenshot {
-    /// The format.
-    pub kind: Picture,
-    /// 0 to 100, for lossy formats; `None` for the browser's default.
-    pub quality: Option<u8>,
-    /// The whole page and not only what is in view.
-    pub full_page: bool,
-}
 
 /// A page in a context of its own. Dropping it disposes of the context, then frees the seat.
 #[derive(Debug)]
@@ -188,6 +132,13 @@ impl Page {
         if let Some(text) = navigated.error_text.filter(|text| !text.is_empty()) {
             return self.without_page(&text);
         }
+        self.settle(deadline).await?;
+        let document = self.navigation.document();
+        document.ok_or_else(|| Error::Net("the page came from nowhere".into()))
+    }
+
+    /// Waits until the page is there and stays there.
+    async fn settle(&mut self, deadline: Deadline) -> Result<(), Error> {
         while !self.navigation.is_settled() {
             // Events that never end would keep the bound below from being looked at.
             if deadline.has_passed() {
@@ -200,19 +151,18 @@ impl Page {
             };
             match patience.bound(self.room.event()).await {
                 Ok(event) => self.hear(&event?, deadline).await?,
-                Err(_passed) if self.navigation.lingers() => break,
+                Err(_passed) if self.navigation.lingers() => self.navigation.stays(),
                 Err(_passed) => return Err(Error::Passed),
             }
         }
-        let document = self.navigation.document();
-        document.ok_or_else(|| Error::Net("the page came from nowhere".into()))
+        Ok(())
     }
 
     /// A response without anything to show is one all the same.
     fn without_page(&mut self, text: &str) -> Result<Document, Error> {
         const NO_CONTENT: [u16; 2] = [204, 205];
         let empty = text == "net::ERR_HTTP_RESPONSE_CODE_FAILURE";
-        let document = self.navigation.document();
+        let document = self.navigation.unshown();
         match document {
             Some(document) if empty || NO_CONTENT.contains(&document.status) => Ok(Document {
                 blank: true,
@@ -241,7 +191,12 @@ impl Page {
             "({READ})({}, {}, {}, {limit})",
             want.html, want.text, want.title
         );
-        let mut read = self.evaluate(script, deadline).await?;
+        let mut read = self.evaluate(script.clone(), deadline).await?;
+        // A page may say that it leaves only after it was there; it said so before it was read.
+        while !self.navigation.is_settled() {
+            self.settle(deadline).await?;
+            read = self.evaluate(script.clone(), deadline).await?;
+        }
         let too_large = || Error::TooLarge { limit };
         if read.get("large").is_some() {
             return Err(too_large());
@@ -255,6 +210,7 @@ impl Page {
             html: take("html")?,
             text: take("text")?,
             title: take("title")?,
+            document: self.navigation.document(),
         })
     }
 
@@ -280,7 +236,8 @@ impl Page {
         }
     }
 
-    /// The main response's body as it came, without its transfer and content codings. Only with
+    /// The main response's body without its transfer and content codings, and whether it is as it
+    /// came: what the browser decoded as text it gives as UTF-8. Only with
     /// [`PageOptions::keep_body`].
     ///
     /// # Errors
@@ -289,9 +246,9 @@ impl Page {
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn body(&mut self, limit: u64, deadline: Deadline) -> Result<Bytes, Error> {
+    pub async fn body(&mut self, limit: u64, deadline: Deadline) -> Result<(Bytes, bool), Error> {
         let Some(id) = self.main_request.clone() else {
-            return Ok(Bytes::new());
+            return Ok((Bytes::new(), true));
         };
         let got = self.run(network::GetResponseBodyParams::new(id), deadline);
         let got = match got.await {
@@ -299,7 +256,8 @@ impl Page {
             Err(Error::Cdp(cdp::Error::Refused { .. })) => return Err(Error::TooLarge { limit }),
             got => got?,
         };
-        let body = if got.base64_encoded {
+        let as_it_came = got.base64_encoded;
+        let body = if as_it_came {
             decode(&got.body)?
         } else {
             Bytes::from(got.body)
@@ -307,7 +265,7 @@ impl Page {
         if body.len() as u64 > limit {
             return Err(Error::TooLarge { limit });
         }
-        Ok(body)
+        Ok((body, as_it_came))
     }
 
     /// A picture of the page.
@@ -388,61 +346,6 @@ impl Page {
             }
         }
         Ok(())
-    }
-}
-
-/// Enables what a page is followed by, and sets what was asked for: all sent at once.
-async fn prepare(
-    cdp: &Cdp,
-    id: &SessionId,
-    options: &PageOptions,
-    deadline: Deadline,
-) -> Result<(), cdp::Error> {
-    let keep = i64::try_from(options.keep_body).unwrap_or(i64::MAX);
-    let network = network::EnableParams {
-        max_total_buffer_size: Some(keep),
-        max_resource_buffer_size: Some(keep),
-        ..network::EnableParams::default()
-    };
-    let headers = options.headers.iter();
-    let headers: serde_json::Map<_, _> = headers
-        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
-        .collect();
-    let headers = (!headers.is_empty()).then(|| {
-        let headers = network::Headers::new(Value::Object(headers));
-        network::SetExtraHttpHeadersParams::new(headers)
-    });
-    let user_agent = options.user_agent.clone();
-    let metrics = options.viewport.map(|view| {
-        let (width, height) = (i64::from(view.width), i64::from(view.height));
-        SetDeviceMetricsOverrideParams::new(width, height, view.scale, false)
-    });
-    let session = Some(id);
-    tokio::try_join!(
-        cdp.call(session, page::EnableParams::default(), deadline),
-        cdp.call(session, network, deadline),
-        cdp.call(session, inspector::EnableParams::default(), deadline),
-        maybe(cdp, session, headers, deadline),
-        maybe(
-            cdp,
-            session,
-            user_agent.map(SetUserAgentOverrideParams::new),
-            deadline
-        ),
-        maybe(cdp, session, metrics, deadline),
-    )
-    .map(drop)
-}
-
-async fn maybe<C: Command>(
-    cdp: &Cdp,
-    session: Option<&SessionId>,
-    command: Option<C>,
-    deadline: Deadline,
-) -> Result<(), cdp::Error> {
-    match command {
-        Some(command) => cdp.call(session, command, deadline).await.map(drop),
-        None => Ok(()),
     }
 }
 

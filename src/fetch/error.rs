@@ -138,8 +138,15 @@ impl Chain<'_> {
 
     /// The kind of the innermost error of the operating system or the TLS layer.
     fn io(&self) -> Option<std::io::ErrorKind> {
-        let kinds = self.each().filter_map(|error| error.downcast_ref());
-        kinds.last().map(std::io::Error::kind)
+        let errors = self
+            .each()
+            .filter_map(<dyn std::error::Error>::downcast_ref);
+        let mut innermost: &std::io::Error = errors.last()?;
+        // One that wraps another does not name it as its source.
+        while let Some(inner) = innermost.get_ref().and_then(|inner| inner.downcast_ref()) {
+            innermost = inner;
+        }
+        Some(innermost.kind())
     }
 
     /// From the second error on: the first repeats the URL, which may hold a password.

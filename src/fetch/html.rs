@@ -30,7 +30,7 @@ const MOST_FRAMES: usize = 16;
 
 /// Reads a document.
 pub(super) fn read(html: &str) -> Found {
-    let document = Document::from(html);
+    let document = Document::from(shallow(html));
     let root = document.root();
     let title = document.select_single("title");
     let title = (title.exists()).then(|| collapse(&title.text()));
@@ -64,6 +64,48 @@ pub(super) fn read(html: &str) -> Found {
         }
     }
     Found { title, text, seen }
+}
+
+/// The start of a document, up to where elements nest deeper than any page needs. To parse a
+/// document takes time by the square of its depth, and browsers flatten it at 512.
+fn shallow(html: &str) -> &str {
+    const DEEPEST: usize = 2048;
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(found) = html.get(at..).and_then(|rest| rest.find('<')) {
+        let tag = at + found;
+        let rest = html.get(tag + 1..).unwrap_or_default();
+        let (closes, rest) = match rest.strip_prefix('/') {
+            Some(rest) => (true, rest),
+            None => (false, rest),
+        };
+        let end = rest.find(|char: char| !char.is_ascii_alphanumeric());
+        let name = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        at = html.len() - rest.len() + name.len();
+        let is_tag = name.starts_with(|char: char| char.is_ascii_alphabetic());
+        if !is_tag || never_nests(name) {
+            continue;
+        }
+        if closes {
+            depth = depth.saturating_sub(1);
+        } else {
+            depth += 1;
+        }
+        if depth > DEEPEST {
+            return html.get(..tag).unwrap_or(html);
+        }
+    }
+    html
+}
+
+/// Elements without content, or that end where the next one begins.
+fn never_nests(name: &str) -> bool {
+    const NAMES: [&str; 26] = [
+        "area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link",
+        "meta", "option", "optgroup", "p", "param", "rp", "rt", "source", "td", "th", "tr",
+        "track", "wbr", "path",
+    ];
+    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Whether a `<script>` holds a program and not data.
@@ -236,14 +278,16 @@ mod tests {
         let angular = read("<app-root></app-root><script type=application/ld+json>{}</script>");
         assert_eq!(angular.seen.shell, Some("app-root"));
         assert_eq!(angular.seen.scripts, 0, "data is no program");
-        let asks = read("<noscript>You need to enable JavaScript.</noscript>").seen;
+        let asks = read("<body><noscript>You need to enable JavaScript.</noscript>").seen;
         assert!(asks.asks_for_script);
     }
 
     #[test]
     fn depth_is_no_danger() {
         let deep = format!("{}deep", "<div>".repeat(50_000));
-        assert_eq!(read(&deep).text, "deep");
+        assert_eq!(read(&deep).text, "", "browsers would not go there either");
+        let flat = format!("{}end", "<p>x<br><img><DIV></DIV>".repeat(10_000));
+        assert!(read(&flat).text.ends_with("end"));
         assert_eq!(read(""), Found::default());
     }
 }

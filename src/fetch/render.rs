@@ -38,20 +38,24 @@ impl Fetcher {
         let mut page = page.map_err(of_page)?;
         let document = page.goto(request.url.as_str(), request.wait, deadline);
         let document = Box::pin(document).await.map_err(of_page)?;
-        if document.redirects.len() > request.max_redirects as usize {
-            return Err(Error::TooManyRedirects {
-                limit: request.max_redirects,
-            });
-        }
-        let mut response = begun(&document, why, why_detail);
-        response.timings = Timings {
-            queue,
-            first_byte: document.answered.saturating_duration_since(sent),
-            render: document.answered.elapsed(),
-            ..Timings::default()
+        let rendered = Instant::now();
+        let begun = |document: &Document| {
+            if document.redirects.len() > request.max_redirects as usize {
+                return Err(Error::TooManyRedirects {
+                    limit: request.max_redirects,
+                });
+            }
+            let mut response = begun(document, why, why_detail);
+            response.timings = Timings {
+                queue,
+                first_byte: document.answered.saturating_duration_since(sent),
+                render: rendered.saturating_duration_since(document.answered),
+                ..Timings::default()
+            };
+            Ok(response)
         };
-        let reading = Instant::now();
         if document.blank {
+            let mut response = begun(&document)?;
             response.fill_blank(request);
             return Ok(response);
         }
@@ -62,18 +66,21 @@ impl Fetcher {
         };
         let contents = page.contents(want, request.max_bytes, deadline).await;
         let contents = contents.map_err(of_page)?;
+        let mut response = begun(contents.document.as_ref().unwrap_or(&document))?;
         response.html = contents.html;
         response.text = contents.text;
         response.title = contents.title;
         if wants(Format::Raw) {
             let body = page.body(request.max_bytes, deadline).await;
-            response.raw = Some(body.map_err(of_page)?);
+            let (raw, as_it_came) = body.map_err(of_page)?;
+            response.raw = Some(raw);
+            response.warn_of_decoding(as_it_came);
         }
         if wants(Format::Screenshot) {
             let picture = page.screenshot(request.screenshot, deadline).await;
             response.screenshot = Some(picture.map_err(of_page)?);
         }
-        response.timings.extract = reading.elapsed();
+        response.timings.extract = rendered.elapsed();
         Ok(response)
     }
 
@@ -132,6 +139,17 @@ fn begun(document: &Document, why: Why, why_detail: String) -> Response {
 }
 
 impl Response {
+    fn warn_of_decoding(&mut self, as_it_came: bool) {
+        let utf_8 = |charset: &String| charset.eq_ignore_ascii_case("utf-8");
+        let same = self.raw.as_ref().is_none_or(|raw| raw.is_ascii());
+        if !as_it_came && !same && !self.charset.as_ref().is_some_and(utf_8) {
+            self.warnings.push(Warning {
+                code: "raw_is_decoded",
+                message: "a browser gives text as UTF-8: its bytes are not the origin's".into(),
+            });
+        }
+    }
+
     /// The origin sent no content: what is asked for is empty, and a picture would be one of the
     /// browser's own words.
     fn fill_blank(&mut self, request: &Request) {

@@ -108,7 +108,7 @@ pub struct Response {
     pub content_type: Option<String>,
     /// The encoding its text was decoded from.
     pub charset: Option<String>,
-    /// The body, decompressed.
+    /// The body, decompressed; from a browser, text is as UTF-8.
     pub raw: Option<Bytes>,
     /// The document; what a browser made of it when one answered.
     pub html: Option<String>,

@@ -49,7 +49,6 @@ fn typed(content_type: &'static str, body: impl Into<Body>) -> impl IntoResponse
 }
 
 fn bomb() -> Vec<u8> {
-    // A gzip stream of many empty-ish stored members would not be one body: deflate zeros.
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     for _ in 0..64 {
         gzip.write_all(&[b'x'; 1 << 20]).unwrap();
@@ -89,15 +88,27 @@ fn routes() -> Router {
     let page = |html: &'static str| get(move || async move { Html(html) });
     Router::new()
         .route("/article", get(|| async { Html(article()) }))
-        .route("/json", get(|| async { typed("application/json", "{\"a\":1}") }))
+        .route(
+            "/json",
+            get(|| async { typed("application/json", "{\"a\":1}") }),
+        )
         .route("/shell", page(SHELL))
-        .route("/404", get(|| async { (StatusCode::NOT_FOUND, Html("<p>not here</p>")) }))
-        .route("/500", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, Html("<p>broken</p>")) }))
+        .route(
+            "/404",
+            get(|| async { (StatusCode::NOT_FOUND, Html("<p>not here</p>")) }),
+        )
+        .route(
+            "/500",
+            get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, Html("<p>broken</p>")) }),
+        )
         .route("/empty404", get(|| async { StatusCode::NOT_FOUND }))
         .route("/204", get(|| async { StatusCode::NO_CONTENT }))
         .route("/hop/{n}", get(hop))
         .route("/loop", get(|| async { Redirect::to("/loop") }))
-        .route("/to-file", get(|| async { Redirect::to("file:///etc/passwd") }))
+        .route(
+            "/to-file",
+            get(|| async { Redirect::to("file:///etc/passwd") }),
+        )
         .route(
             "/bomb",
             get(|| async {
@@ -108,20 +119,35 @@ fn routes() -> Router {
                 (headers, bomb())
             }),
         )
+        .route("/big", get(|| async { Html("<p>big</p>".repeat(200_000)) }))
         .route(
             "/latin",
-            get(|| async { typed("text/html; charset=windows-1252", &b"<p>gr\xfcn \x80</p>"[..]) }),
+            get(|| async {
+                typed(
+                    "text/html; charset=windows-1252",
+                    &b"<p>gr\xfcn \x80</p>"[..],
+                )
+            }),
         )
         .route(
             "/sjis",
             get(|| async {
-                typed("text/html", &b"<meta charset=Shift_JIS><p>\x93\xfa\x96\x7b</p>"[..])
+                typed(
+                    "text/html",
+                    &b"<meta charset=Shift_JIS><p>\x93\xfa\x96\x7b</p>"[..],
+                )
             }),
         )
         .route("/hang", get(forever))
         .route("/slow", get(|| async { typed("text/html", slow_body()) }))
-        .route("/alert", page("<script>alert(1);document.write('after')</script>"))
-        .route("/unload", page("<script>onbeforeunload=e=>e.preventDefault()</script><p>stay"))
+        .route(
+            "/alert",
+            page("<script>alert(1);document.write('after')</script>"),
+        )
+        .route(
+            "/unload",
+            page("<script>onbeforeunload=e=>e.preventDefault()</script><p>stay"),
+        )
         .route("/spin", page("<p>before</p><script>for(;;){}</script>"))
         .route(
             "/spin-later",
@@ -136,11 +162,26 @@ fn routes() -> Router {
             "/refresh",
             page("<meta http-equiv=refresh content='0;url=/article'><p>first"),
         )
-        .route("/reloads", page("<script>onload=()=>location.reload()</script><p>again"))
-        .route("/hash", page("<script>onload=()=>{location.hash='x'}</script><p>here"))
-        .route("/leave-to-204", page("<script>onload=()=>{location.href='/204'}</script><p>stayed"))
-        .route("/popup", page("<script>open('/article');open('/spin')</script><p>opener"))
-        .route("/closes", page("<script>onload=()=>close()</script><p>gone"))
+        .route(
+            "/reloads",
+            page("<script>onload=()=>location.reload()</script><p>again"),
+        )
+        .route(
+            "/hash",
+            page("<script>onload=()=>{location.hash='x'}</script><p>here"),
+        )
+        .route(
+            "/leave-to-204",
+            page("<script>onload=()=>{location.href='/204'}</script><p>stayed"),
+        )
+        .route(
+            "/popup",
+            page("<script>open('/article');open('/shell')</script><p>opener"),
+        )
+        .route(
+            "/closes",
+            page("<script>onload=()=>close()</script><p>gone"),
+        )
         .route(
             "/download",
             get(|| async { typed("application/octet-stream", "bytes") }),

@@ -111,6 +111,15 @@ impl Rig {
             .unwrap_or(0)
     }
 
+    /// The value of a counter without labels.
+    pub fn total(&self, name: &str) -> u64 {
+        let text = self.metrics.encode().unwrap();
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        lines
+            .find_map(|rest| rest.rsplit(' ').next()?.parse().ok())
+            .unwrap()
+    }
+
     pub async fn end(self) {
         self.drain.cut();
         self.pool.shut_down().await;

@@ -74,6 +74,8 @@ pub(super) struct Navigation {
     wait: WaitUntil,
     redirects: Vec<(String, u16)>,
     document: Option<Document>,
+    /// The same of the document that is on its way: it may never become the page.
+    coming: (Vec<(String, u16)>, Option<Document>),
     /// The document that was asked for and has not come yet.
     asked: Option<String>,
     committed: bool,
@@ -91,6 +93,7 @@ impl Navigation {
             wait: WaitUntil::Load,
             redirects: Vec::new(),
             document: None,
+            coming: (Vec::new(), None),
             asked: None,
             committed: false,
             arrived: false,
@@ -115,11 +118,28 @@ impl Navigation {
         self.arrived && self.asked.is_none() && self.leaving
     }
 
-    /// The answer to the main request, once it came.
+    /// The page was believed to leave and did not.
+    pub(super) const fn stays(&mut self) {
+        self.leaving = false;
+    }
+
+    /// The answer that the page is made of; `None` when it was taken already.
     pub(super) fn document(&mut self) -> Option<Document> {
         let mut document = self.document.take()?;
-        document.redirects = std::mem::take(&mut self.redirects);
+        document.redirects.clone_from(&self.redirects);
         Some(document)
+    }
+
+    /// The answer that never became a page.
+    pub(super) fn unshown(&mut self) -> Option<Document> {
+        self.arrive();
+        self.document()
+    }
+
+    fn arrive(&mut self) {
+        let (redirects, document) = std::mem::take(&mut self.coming);
+        self.redirects.extend(redirects);
+        self.document = document.or(self.document.take());
     }
 
     /// Takes note of an event.
@@ -142,6 +162,7 @@ impl Navigation {
             {
                 self.hops += u32::from(self.committed);
                 self.committed = true;
+                self.arrive();
                 self.asked = None;
                 self.arrived = false;
                 self.leaving = false;
@@ -178,9 +199,10 @@ impl Navigation {
     fn requested(&mut self, event: &Event) {
         if let Some(status) = status(event, "/redirectResponse/status") {
             let from = event.text("/redirectResponse/url").unwrap_or_default();
-            self.redirects.push((from.to_owned(), status));
+            self.coming.0.push((from.to_owned(), status));
         } else if self.hops < MOST_HOPS {
             self.leaving = false;
+            self.coming = (Vec::new(), None);
             self.asked = event.text("/requestId").map(str::to_owned);
         }
     }
@@ -202,7 +224,7 @@ impl Navigation {
             .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
             .map(|(_, value)| value.clone());
         let text = |pointer| event.text(pointer).filter(|text| !text.is_empty());
-        self.document = Some(Document {
+        self.coming.1 = Some(Document {
             final_url: text("/response/url").unwrap_or_default().to_owned(),
             status,
             headers,
@@ -230,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    fn hear(navigation: &mut Navigation, method: &str, params: Value) -> Asks {
+    fn hear(navigation: &mut Navigation, method: &str, params: &Value) -> Asks {
         let event = json!({ "method": method, "sessionId": "s", "params": params });
         navigation.hear(&serde_json::from_value(event).unwrap())
     }
@@ -242,7 +264,7 @@ mod tests {
         if let Some((url, status)) = redirect {
             params["redirectResponse"] = json!({ "url": url, "status": status });
         }
-        hear(navigation, "Network.requestWillBeSent", params);
+        hear(navigation, "Network.requestWillBeSent", &params);
     }
 
     fn respond(navigation: &mut Navigation, loader: &str, url: &str) {
@@ -254,14 +276,14 @@ mod tests {
             "frameId": "f", "type": "Document", "requestId": loader, "loaderId": loader,
             "response": response,
         });
-        hear(navigation, "Network.responseReceived", params);
+        hear(navigation, "Network.responseReceived", &params);
         let frame = json!({ "frame": { "id": "f", "loaderId": loader } });
-        hear(navigation, "Page.frameNavigated", frame);
+        hear(navigation, "Page.frameNavigated", &frame);
     }
 
     fn load(navigation: &mut Navigation) {
-        hear(navigation, "Page.domContentEventFired", json!({}));
-        hear(navigation, "Page.loadEventFired", json!({}));
+        hear(navigation, "Page.domContentEventFired", &json!({}));
+        hear(navigation, "Page.loadEventFired", &json!({}));
     }
 
     #[test]
@@ -273,7 +295,7 @@ mod tests {
         request(&mut navigation, "l", None);
         request(&mut navigation, "l", Some(("http://a/", 302)));
         respond(&mut navigation, "l", "http://b/");
-        hear(&mut navigation, "Page.domContentEventFired", json!({}));
+        hear(&mut navigation, "Page.domContentEventFired", &json!({}));
         assert!(!navigation.is_settled());
         load(&mut navigation);
         assert!(navigation.is_settled());
@@ -290,7 +312,7 @@ mod tests {
         request(&mut navigation, "1", None);
         respond(&mut navigation, "1", "http://a/");
         let leave = json!({ "frameId": "f", "disposition": "currentTab" });
-        hear(&mut navigation, "Page.frameRequestedNavigation", leave);
+        hear(&mut navigation, "Page.frameRequestedNavigation", &leave);
         load(&mut navigation);
         assert!(navigation.lingers());
         request(&mut navigation, "2", None);
@@ -299,6 +321,24 @@ mod tests {
         load(&mut navigation);
         assert!(navigation.is_settled());
         assert_eq!(navigation.document().unwrap().final_url, "http://b/");
+    }
+
+    #[test]
+    fn a_page_that_left_for_nothing_is_what_it_was() {
+        let mut navigation = Navigation::new("f".into());
+        navigation.begin(WaitUntil::Load);
+        request(&mut navigation, "1", None);
+        respond(&mut navigation, "1", "http://a/");
+        load(&mut navigation);
+        request(&mut navigation, "2", None);
+        request(&mut navigation, "2", Some(("http://b/", 302)));
+        let failed = json!({ "requestId": "2", "errorText": "net::ERR_ABORTED" });
+        hear(&mut navigation, "Network.loadingFailed", &failed);
+        assert!(navigation.is_settled());
+        let document = navigation.document().unwrap();
+        assert_eq!(document.final_url, "http://a/");
+        assert_eq!(document.redirects, []);
+        assert_eq!(navigation.document(), None, "it was taken");
     }
 
     #[test]
@@ -318,11 +358,11 @@ mod tests {
     fn dialogs_and_crashes_are_told() {
         let mut navigation = Navigation::new("f".into());
         let opening = "Page.javascriptDialogOpening";
-        let alert = hear(&mut navigation, opening, json!({ "type": "alert" }));
+        let alert = hear(&mut navigation, opening, &json!({ "type": "alert" }));
         assert_eq!(alert, Asks::Dialog { accept: false });
-        let unload = hear(&mut navigation, opening, json!({ "type": "beforeunload" }));
+        let unload = hear(&mut navigation, opening, &json!({ "type": "beforeunload" }));
         assert_eq!(unload, Asks::Dialog { accept: true });
-        let crash = hear(&mut navigation, "Inspector.targetCrashed", json!({}));
+        let crash = hear(&mut navigation, "Inspector.targetCrashed", &json!({}));
         assert_eq!(crash, Asks::Burial);
     }
 }
