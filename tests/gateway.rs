@@ -19,7 +19,7 @@ use berth::{
     browser::{self, Pool, RunDir, launch},
     deadline::Deadline,
     drain::Drain,
-    fetch::Fetcher,
+    fetch::{self, Fetcher},
     gateway,
     lease::{EndReason, LeaseId, Token},
     metrics::Metrics,
@@ -89,7 +89,9 @@ impl Rig {
             detach_grace: Duration::from_secs(10),
             max_wait: Duration::from_secs(30),
         };
-        let broker = Broker::start(leases, pool.clone(), Fetcher, &drain, &metrics);
+        let fetcher =
+            Fetcher::new(fetch::Config::default(), pool.clone(), &drain, &metrics).unwrap();
+        let broker = Broker::start(leases, pool.clone(), fetcher, &drain, &metrics);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = listener.local_addr().unwrap();
         let stop = drain.cut_token().cancelled_owned();

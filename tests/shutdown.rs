@@ -138,8 +138,8 @@ async fn a_silent_connection_and_open_watches_do_not_hold_up_the_exit() {
     let mut health = HealthClient::new(service.channel().await);
     let request = HealthCheckRequest::default();
     let mut watch = health.watch(request).await.unwrap().into_inner();
-    let first = watch.message().await.unwrap().unwrap();
-    assert_eq!(first.status(), ServingStatus::Serving);
+    // Looked at a few times a second: it may not know yet what the ops port does.
+    while watch.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
     let mut admin = service.admin().await;
     let request = WatchStatusRequest::default();
     let mut statuses = admin.watch_status(request).await.unwrap().into_inner();

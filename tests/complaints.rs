@@ -1,0 +1,650 @@
+//! What users of comparable systems suffer from, one named test each; `docs/complaints.md` has the
+//! list.
+
+mod support;
+
+use std::{process::Stdio, time::Duration};
+
+use berth::proto::{
+    AcquireRequest, DrainRequest, EndReason, FetchRequest, FetchStrategy, LeaseState, OnDisconnect,
+};
+use nix::{
+    sys::signal::{Signal, kill, killpg},
+    unistd::Pid,
+};
+use procfs::process::all_processes;
+use serde_json::json;
+use support::{
+    BOUND, Broker, Cdp, Ground, Service, acquire, berth, left, proto, reason, retry, secs, until,
+};
+use tokio::time::{Instant, sleep, timeout};
+use tonic::{Code, Request};
+use tonic_types::StatusExt;
+
+/// The processes of a browser of one type, such as `renderer`.
+fn of_type(group: i32, kind: &str) -> Vec<i32> {
+    let wanted = format!("--type={kind}");
+    let processes = all_processes().unwrap().flatten();
+    processes
+        .filter(|process| process.stat().is_ok_and(|stat| stat.pgrp == group))
+        .filter(|process| {
+            process
+                .cmdline()
+                .is_ok_and(|line| line.join(" ").contains(&wanted))
+        })
+        .map(|process| process.pid)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c01_a_lease_dies_with_the_process_that_holds_it() {
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
+    let endpoint = broker.endpoint();
+    let mut holder = berth()
+        .args(["lease", "--endpoint", &endpoint, "--", "sleep", "1000"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it has a lease", async || {
+        !broker.status().await.leases.is_empty()
+    })
+    .await;
+    let id = broker.status().await.leases[0].id.clone();
+    let sleeper = left::children(i32::try_from(holder.id().unwrap()).unwrap());
+    holder.start_kill().unwrap();
+    let took = until("its lease ended", async || {
+        broker.status().await.leases.is_empty()
+    })
+    .await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(broker.get(&id).await.end_reason(), EndReason::ClientGone);
+    holder.wait().await.unwrap();
+    // The command it ran is not the broker's; this test started it.
+    for line in sleeper {
+        let pid = line.split(' ').next().unwrap().parse().unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        nix::sys::wait::waitpid(Pid::from_raw(pid), None).unwrap();
+    }
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c02_no_zombie_stays_when_the_broker_is_pid_1() {
+    const LAUNCHES: usize = 60;
+    let ground = Ground::new();
+    let mut command = tokio::process::Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+        .arg(env!("CARGO_BIN_EXE_berth"))
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--gateway-listen",
+            "127.0.0.1:0",
+        ])
+        .args([
+            "--ops-listen",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+            "--run-dir",
+        ])
+        .arg(ground.path())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let service = Service::cold(command).await;
+    let broker = left::children(service.pid())[0]
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut leases = service.leases().await;
+    for number in 0..LAUNCHES {
+        let lease = acquire(&mut leases, AcquireRequest::default())
+            .await
+            .unwrap();
+        if number % 3 == 0 {
+            let status = service.status().await;
+            let browser = lease.browser.clone().unwrap().id;
+            // As seen in there: the first process of a fresh pid namespace is the broker.
+            assert!(status.browsers.iter().any(|one| one.id == browser));
+        }
+        let lease_id = lease.id;
+        leases
+            .release(berth::proto::ReleaseRequest { lease_id })
+            .await
+            .unwrap();
+    }
+    until("no zombie is left", async || {
+        left::children(broker)
+            .iter()
+            .all(|child| !child.ends_with(" Z"))
+    })
+    .await;
+    let status = service.status().await;
+    assert!(
+        status.launches >= LAUNCHES as u64,
+        "{} launches",
+        status.launches
+    );
+    let shutdown = DrainRequest { shutdown: true };
+    service.admin().await.drain(shutdown).await.unwrap();
+    assert_eq!(service.ended().await.0, Some(0));
+    ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c03_killing_the_root_leaves_no_helper() {
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    let root = broker.pid(&lease).await;
+    let helpers = left::browsers(&broker.run_dir().join("run"));
+    assert!(helpers.len() > 2, "{helpers:?}");
+    // The root alone; and its helpers are stopped, so that they cannot go by themselves.
+    for line in &helpers {
+        let pid: i32 = line.split(' ').next().unwrap().parse().unwrap();
+        let signal = if pid == root {
+            Signal::SIGKILL
+        } else {
+            Signal::SIGSTOP
+        };
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+    until("another browser stands by", async || broker.idle() > 0).await;
+    let alive = left::browsers(&broker.run_dir().join("run"));
+    assert!(
+        helpers.iter().all(|helper| !alive.contains(helper)),
+        "{alive:?}"
+    );
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c05_a_page_that_never_yields_does_not_pin_its_slot() {
+    let broker = Broker::start().await;
+    let mut request = Request::new(FetchRequest {
+        url: broker.site.url("/loop"),
+        strategy: FetchStrategy::Browser.into(),
+        ..FetchRequest::default()
+    });
+    request.set_timeout(Duration::from_secs(2));
+    let begun = Instant::now();
+    let error = broker.fetches().fetch(request).await.unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::DeadlineExceeded, "DEADLINE")
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    until("its seat is free", async || {
+        broker
+            .status()
+            .await
+            .browsers
+            .iter()
+            .all(|one| one.contexts == 0)
+    })
+    .await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c06_a_browser_that_does_not_close_does_not_keep_its_slot() {
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    killpg(Pid::from_raw(broker.pid(&lease).await), Signal::SIGSTOP).unwrap();
+    let begun = Instant::now();
+    broker.release(&lease).await;
+    let next = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    broker.release(&next).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c08_every_step_of_a_launch_may_fail() {
+    // The first launches end at another step each; then the browser is what it should be.
+    let dir = tempfile::tempdir().unwrap();
+    let count = dir.path().join("count");
+    std::fs::write(&count, "").unwrap();
+    let script = format!(
+        "#!/bin/sh\necho >> {count}\ncase $(wc -l < {count}) in\n1) exit 1;;\n2) sleep 1000;;\n\
+         3) echo 'DevTools listening on ws://127.0.0.1:1/x' >&2; sleep 1000;;\n\
+         4) kill -9 $$;;\n*) exec /usr/lib/chromium/chromium-headless-shell \"$@\";;\nesac\n",
+        count = count.display()
+    );
+    let path = dir.path().join("browser");
+    std::fs::write(&path, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, mode).unwrap();
+    let broker = Broker::cold(|config| {
+        config.browser = Some(path);
+        config.launch_timeout = Duration::from_secs(1);
+    })
+    .await;
+    until("a browser is up", async || broker.idle() > 0).await;
+    let status = broker.status().await;
+    assert_eq!(status.launch_failures, 4, "{}", status.last_launch_error);
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    broker.release(&lease).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c09_no_browser_for_a_client_that_is_gone() {
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    let mut client = broker.leases();
+    let gone = client.acquire(AcquireRequest::default());
+    assert!(timeout(Duration::from_millis(300), gone).await.is_err());
+    until("its place is given up", async || {
+        broker.status().await.waiting == 0
+    })
+    .await;
+    broker.release(&lease).await;
+    until("the next browser stands by", async || broker.idle() > 0).await;
+    assert!(broker.status().await.leases.is_empty());
+    let (_, metrics) = broker.ops("/metrics").await;
+    assert!(
+        metrics.contains("berth_acquire_total{outcome=\"cancelled\"} 1"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("berth_acquire_total{outcome=\"granted\"} 1"),
+        "{metrics}"
+    );
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c10_the_error_names_the_limit_that_fired() {
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    let asked = AcquireRequest {
+        wait: proto(Duration::from_millis(400)),
+        ..AcquireRequest::default()
+    };
+    let begun = Instant::now();
+    let error = acquire(&mut broker.leases(), asked).await.unwrap_err();
+    assert!(
+        (350..2000).contains(&begun.elapsed().as_millis()),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(
+        error.message().contains("the wait of 400ms"),
+        "{}",
+        error.message()
+    );
+    let details = error.get_error_details();
+    assert_eq!(details.error_info().unwrap().metadata["limit"], "wait");
+    let mut request = Request::new(AcquireRequest::default());
+    request.set_timeout(Duration::from_millis(800));
+    let error = broker.leases().acquire(request).await.unwrap_err();
+    assert_eq!(error.code(), Code::ResourceExhausted);
+    assert!(
+        error.message().contains("the deadline of 800ms"),
+        "{}",
+        error.message()
+    );
+    broker.release(&lease).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c11_three_named_limits_are_echoed() {
+    let broker = Broker::start().await;
+    let asked = AcquireRequest {
+        wait: secs(11),
+        idle_timeout: secs(12),
+        max_lifetime: secs(13),
+        ttl: secs(10),
+        ..AcquireRequest::default()
+    };
+    let lease = acquire(&mut broker.leases(), asked).await.unwrap();
+    assert_eq!(lease.wait, secs(11));
+    assert_eq!(lease.idle_timeout, secs(12));
+    assert_eq!(lease.max_lifetime, secs(13));
+    broker.release(&lease).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c12_limits_fire_while_the_browser_hangs() {
+    let broker = Broker::start().await;
+    let asked = AcquireRequest {
+        idle_timeout: secs(1),
+        ..AcquireRequest::default()
+    };
+    let idle = acquire(&mut broker.leases(), asked).await.unwrap();
+    let asked = AcquireRequest {
+        max_lifetime: secs(2),
+        ttl: secs(2),
+        ..AcquireRequest::default()
+    };
+    let absolute = acquire(&mut broker.leases(), asked).await.unwrap();
+    let mut client = Cdp::connect(&idle.cdp_url).await;
+    let page = client.page().await;
+    let forever = json!({"expression": "for(;;);"});
+    client.send(Some(&page), "Runtime.evaluate", forever).await;
+    for lease in [&idle, &absolute] {
+        killpg(Pid::from_raw(broker.pid(lease).await), Signal::SIGSTOP).unwrap();
+    }
+    assert_eq!(client.closed().await, Some((4002, "idle".into())));
+    assert_eq!(broker.get(&idle.id).await.end_reason(), EndReason::Idle);
+    until("the other ended, too", async || {
+        broker.get(&absolute.id).await.end_reason() == EndReason::Expired
+    })
+    .await;
+    drop(client);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c13_gauges_are_what_is_there() {
+    let broker = Broker::start().await;
+    let mut leases = Vec::new();
+    for _ in 0..2 {
+        leases.push(
+            acquire(&mut broker.leases(), AcquireRequest::default())
+                .await
+                .unwrap(),
+        );
+    }
+    let gauge = async |name: &str| {
+        let (_, metrics) = broker.ops("/metrics").await;
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap()
+            .to_owned();
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    assert!((gauge("berth_leases_active ").await - 2.0).abs() < 0.5);
+    assert!((gauge("berth_browsers{state=\"leased\"}").await - 2.0).abs() < 0.5);
+    // One is given back, the other's browser dies: nobody decrements, and yet it is right.
+    broker.release(&leases[0]).await;
+    killpg(Pid::from_raw(broker.pid(&leases[1]).await), Signal::SIGKILL).unwrap();
+    until("the gauges are back", async || {
+        gauge("berth_leases_active ").await < 0.5
+            && gauge("berth_browsers{state=\"leased\"}").await < 0.5
+            && gauge("berth_browsers{state=\"retiring\"}").await < 0.5
+    })
+    .await;
+    assert!(gauge("berth_acquire_waiting ").await < 0.5);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c14_a_refusal_says_how_many_wait_and_when_to_retry() {
+    let broker = Broker::with(|config| {
+        config.max_browsers = 1;
+        config.queue = 0;
+    })
+    .await;
+    let asked = AcquireRequest {
+        ttl: secs(8),
+        ..AcquireRequest::default()
+    };
+    let lease = acquire(&mut broker.leases(), asked).await.unwrap();
+    let error = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::ResourceExhausted, "POOL_EXHAUSTED")
+    );
+    let delay = retry(&error).unwrap();
+    assert!(
+        delay > Duration::from_secs(5) && delay <= Duration::from_secs(8),
+        "{delay:?}"
+    );
+    let details = error.get_error_details();
+    let metadata = details.error_info().unwrap().metadata.clone();
+    assert_eq!(
+        (metadata["leased"].as_str(), metadata["waiting"].as_str()),
+        ("1", "0")
+    );
+    assert_eq!(
+        (
+            metadata["max_browsers"].as_str(),
+            metadata["limit"].as_str()
+        ),
+        ("1", "queue")
+    );
+    assert!(details.quota_failure().is_some());
+    broker.release(&lease).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c15_a_kept_lease_survives_its_clients() {
+    let broker = Broker::start().await;
+    let asked = AcquireRequest {
+        on_disconnect: OnDisconnect::Keep.into(),
+        detach_grace: secs(0),
+        ..AcquireRequest::default()
+    };
+    let lease = acquire(&mut broker.leases(), asked).await.unwrap();
+    let mut client = Cdp::connect(&lease.cdp_url).await;
+    let page = client.page().await;
+    client
+        .evaluate(&page, "globalThis.mark = 'still here'")
+        .await;
+    drop(client);
+    until("it is detached", async || {
+        broker.get(&lease.id).await.attached_clients == 0
+    })
+    .await;
+    sleep(Duration::from_millis(300)).await;
+    let mut client = Cdp::connect(&lease.cdp_url).await;
+    let page = client.page().await;
+    assert_eq!(
+        client.evaluate(&page, "globalThis.mark").await,
+        "still here"
+    );
+    assert_eq!(broker.get(&lease.id).await.attached_clients, 1);
+    drop(client);
+    broker.release(&lease).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c16_a_lease_is_given_back_when_its_client_detaches() {
+    let broker = Broker::start().await;
+    let asked = AcquireRequest {
+        detach_grace: secs(1),
+        ..AcquireRequest::default()
+    };
+    let lease = acquire(&mut broker.leases(), asked).await.unwrap();
+    // Nobody was there yet: the grace does not run.
+    sleep(Duration::from_millis(1300)).await;
+    assert_eq!(broker.get(&lease.id).await.state(), LeaseState::Active);
+    let first = Cdp::connect(&lease.cdp_url).await;
+    drop(first);
+    // Back in time.
+    let second = Cdp::connect(&lease.cdp_url).await;
+    sleep(Duration::from_millis(1300)).await;
+    assert_eq!(broker.get(&lease.id).await.state(), LeaseState::Active);
+    drop(second);
+    until("it is given back", async || {
+        broker.get(&lease.id).await.end_reason() == EndReason::Detached
+    })
+    .await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c18_a_client_is_told_when_the_browser_dies() {
+    let broker = Broker::start().await;
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    let (mut one, mut two) = (
+        Cdp::connect(&lease.cdp_url).await,
+        Cdp::connect(&lease.cdp_url).await,
+    );
+    let begun = Instant::now();
+    killpg(Pid::from_raw(broker.pid(&lease).await), Signal::SIGKILL).unwrap();
+    for client in [&mut one, &mut two] {
+        assert_eq!(
+            client.closed().await,
+            Some((4005, "browser_crashed".into()))
+        );
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    drop((one, two));
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c19_an_ended_lease_says_how_it_ended() {
+    let broker = Broker::start().await;
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    kill(Pid::from_raw(broker.pid(&lease).await), Signal::SIGKILL).unwrap();
+    until("it is no longer called active", async || {
+        broker.get(&lease.id).await.state() == LeaseState::Ended
+    })
+    .await;
+    let ended = broker.get(&lease.id).await;
+    assert_eq!(ended.end_reason(), EndReason::BrowserCrashed);
+    assert!(ended.end_time.is_some());
+    let lease_id = lease.id.clone();
+    let renew = berth::proto::RenewRequest {
+        lease_id,
+        ttl: None,
+    };
+    let error = broker.leases().renew(renew).await.unwrap_err();
+    assert_eq!(reason(&error), "LEASE_NOT_FOUND");
+    let metadata = error
+        .get_error_details()
+        .error_info()
+        .unwrap()
+        .metadata
+        .clone();
+    assert_eq!(metadata["end_reason"], "BROWSER_CRASHED");
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c20_a_stuck_page_is_not_handed_over() {
+    let broker = Broker::with(|config| {
+        config.max_browsers = 1;
+        config.health_check_timeout = Duration::from_secs(1);
+        // The check at the hand-over must see it, not the one that comes by.
+        config.health_check_interval = Duration::from_secs(60);
+    })
+    .await;
+    let spare = broker.status().await.browsers.remove(0);
+    let renderers = of_type(spare.pid, "renderer");
+    assert!(!renderers.is_empty());
+    for renderer in renderers {
+        kill(Pid::from_raw(renderer), Signal::SIGSTOP).unwrap();
+    }
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    assert_ne!(lease.browser.clone().unwrap().id, spare.id);
+    let mut client = Cdp::connect(&lease.cdp_url).await;
+    let page = client.page().await;
+    assert_eq!(client.evaluate(&page, "6 * 7").await, 42);
+    drop(client);
+    broker.release(&lease).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c24_no_route_opens_without_the_token() {
+    let broker = Broker::start().await;
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    let other = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    let gateway = format!("http://{}", broker.server.addresses().gateway);
+    let token = lease.cdp_url.rsplit('/').next().unwrap().to_owned();
+    let secret_of_other = other.cdp_url.rsplit('.').next().unwrap();
+    let swapped = format!("{}.{secret_of_other}", token.split('.').next().unwrap());
+    let http = reqwest::Client::new();
+    let routes = [
+        "",
+        "/",
+        "/json",
+        "/json/",
+        "/json/version",
+        "/json/version/",
+        "/json/list",
+        "/json/protocol",
+        "/json/new",
+        "/devtools/browser/x",
+        "/devtools/page/x",
+    ];
+    let ask = async |token: &str, route: &str| {
+        let url = format!("{gateway}/lease/{token}{route}");
+        let answer = http.get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for route in routes {
+        for wrong in [
+            "",
+            "x",
+            &lease.id,
+            &swapped,
+            &token[..token.len() - 1],
+            &format!("{token}A"),
+        ] {
+            let (code, body) = ask(wrong, route).await;
+            assert_eq!(code, 404, "{route} with {wrong:?}: {body}");
+            assert!(!body.contains(&token), "no answer tells the secret");
+        }
+    }
+    for route in ["/json/version", "/json/list", "/devtools/browser/x", "/"] {
+        let answer = http.get(format!("{gateway}{route}")).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 404, "{route} without a token");
+    }
+    assert_eq!(
+        ask(&token, "/json/version").await.0,
+        200,
+        "the right one opens"
+    );
+    broker.release(&lease).await;
+    for route in routes {
+        let (code, body) = ask(&token, route).await;
+        assert_eq!(code, 410, "{route} after the end");
+        assert!(body.contains("released"), "{body}");
+    }
+    broker.release(&other).await;
+    drop(http);
+    broker.stop().await;
+}
