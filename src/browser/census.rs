@@ -113,7 +113,7 @@ pub fn own() -> Option<Own> {
     })
 }
 
-/// Kills every process that was started with a directory below `dir` as its home, and waits until
+/// Kills every process that works or has its home below `dir`, and waits until
 /// they are gone, for at most `bound`. Returns how many there were. Blocking; for the start only.
 #[must_use]
 pub fn kill_all_below(dir: &Path, bound: Duration) -> usize {
@@ -135,13 +135,17 @@ pub fn kill_all_below(dir: &Path, bound: Duration) -> usize {
 }
 
 fn living_below(dir: &Path) -> Vec<i32> {
+    let below = |path: &Path| path.starts_with(dir);
     let lives_below = |process: &Process| {
         let alive = process.stat().is_ok_and(|stat| stat.state != 'Z');
+        // A browser's helpers overwrite their environment, but all of them work where it does.
+        let home = || {
+            let environ = process.environ().ok()?;
+            environ.get(std::ffi::OsStr::new("TMPDIR")).cloned()
+        };
         alive
-            && process.environ().is_ok_and(|environ| {
-                let home = environ.get(std::ffi::OsStr::new("TMPDIR"));
-                home.is_some_and(|home| Path::new(home).starts_with(dir))
-            })
+            && (process.cwd().is_ok_and(|cwd| below(&cwd))
+                || home().is_some_and(|home| below(Path::new(&home))))
     };
     let processes = all_processes().into_iter().flatten().flatten();
     processes

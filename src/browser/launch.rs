@@ -62,24 +62,33 @@ pub enum Error {
         source: std::io::Error,
     },
     /// It ended before it could be used.
-    #[error("the browser ended at its start ({exit}){}", quote(words))]
+    #[error("{} ended at its start ({exit}){}", path.display(), quote(words))]
     Exited {
+        /// The program.
+        path: PathBuf,
         /// How.
         exit: String,
         /// The last it said.
         words: String,
     },
     /// It did not become ready in time.
-    #[error("the browser was not ready within {}{}", humantime::format_duration(*limit), quote(words))]
+    #[error("{} was not ready within {}{}", path.display(), humantime::format_duration(*limit), quote(words))]
     Timeout {
+        /// The program.
+        path: PathBuf,
         /// How long it had.
         limit: Duration,
         /// The last it said.
         words: String,
     },
     /// It started but could not be driven.
-    #[error("the browser cannot be driven: {0}")]
-    Cdp(#[from] cdp::Error),
+    #[error("{} cannot be driven: {source}", path.display())]
+    Cdp {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        source: cdp::Error,
+    },
     /// The broker is shutting down.
     #[error("the broker is shutting down")]
     Draining,
@@ -184,20 +193,31 @@ impl Launcher {
             ready = deadline.bound(ready) => ready,
             _ = exit.wait_for(Option::is_some) => Ok(Err(cdp::Error::Closed)),
         };
-        let words = || words.borrow().join();
+        let path = executable.path;
         match outcome {
             Ok(Ok(parts)) => Ok(Browser::new(id, process, parts, entry)),
             Ok(Err(cdp::Error::Closed)) => Err(Error::Exited {
+                path,
                 exit: describe(deadline, &process).await,
-                words: words(),
+                words: last_words(words, deadline).await,
             }),
             Ok(Err(cdp::Error::Timeout(_))) | Err(_) => Err(Error::Timeout {
+                path,
                 limit: self.timeout,
-                words: words(),
+                words: words.borrow().join(),
             }),
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(source)) => Err(Error::Cdp { path, source }),
         }
     }
+}
+
+/// All that a browser said which has ended: some of it may still be on its way. A descendant that
+/// lives on may keep the way open, so it is not waited for long.
+async fn last_words(mut said: watch::Receiver<Said>, deadline: Deadline) -> String {
+    let all = async { while said.changed().await.is_ok() {} };
+    // What came until then is what there is.
+    let _ = deadline.within(Duration::from_millis(250)).bound(all).await;
+    said.borrow().join()
 }
 
 /// A browser that closes its standard error is about to end: how it did is known a moment later.

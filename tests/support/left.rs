@@ -113,17 +113,12 @@ pub fn children(pid: i32) -> Vec<String> {
     found
 }
 
-/// The processes whose home is below `run_dir`.
+/// The processes that work below `run_dir`, as a browser and all of its helpers do.
 pub fn browsers(run_dir: &Path) -> Vec<String> {
     let mut found: Vec<_> = all_processes()
         .unwrap()
         .flatten()
-        .filter(|process| {
-            process.environ().is_ok_and(|environ| {
-                let home = environ.get(std::ffi::OsStr::new("TMPDIR"));
-                home.is_some_and(|home| Path::new(home).starts_with(run_dir))
-            })
-        })
+        .filter(|process| process.cwd().is_ok_and(|cwd| cwd.starts_with(run_dir)))
         .filter_map(|process| process.stat().ok())
         .filter(|stat| stat.state != 'Z')
         .map(|stat| format!("{} {}", stat.pid, stat.comm))

@@ -13,8 +13,9 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, BufReader},
     process::{Child, ChildStderr, Command},
+    sync::mpsc,
     time::timeout,
 };
 use tonic::transport::Channel;
@@ -27,7 +28,7 @@ pub struct Service {
     pub grpc: String,
     pub gateway: String,
     pub ops: String,
-    log: Lines<BufReader<ChildStderr>>,
+    log: mpsc::UnboundedReceiver<String>,
 }
 
 /// A command of the installed program, with nothing of this process's environment that configures.
@@ -81,7 +82,7 @@ impl Service {
     /// A service that has said where it listens.
     pub async fn cold(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut log = follow(child.stderr.take().unwrap());
         let started = event(&mut log, "server.started").await;
         let at = |name: &str| started[name].as_str().unwrap().to_owned();
         Self {
@@ -140,7 +141,7 @@ impl Service {
     pub async fn ended(mut self) -> (Option<i32>, Vec<Value>) {
         let mut lines = Vec::new();
         let all = async {
-            while let Ok(Some(line)) = self.log.next_line().await {
+            while let Some(line) = self.log.recv().await {
                 lines.push(serde_json::from_str(&line).unwrap_or(Value::String(line)));
             }
             self.child.wait().await.unwrap()
@@ -150,10 +151,25 @@ impl Service {
     }
 }
 
-async fn event(log: &mut Lines<BufReader<ChildStderr>>, name: &str) -> Value {
+/// Reads a log as it is written: a pipe that nobody reads would stop its writer.
+#[allow(clippy::disallowed_methods, reason = "the test's own task")]
+fn follow(stderr: ChildStderr) -> mpsc::UnboundedReceiver<String> {
+    let (lines, log) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut stderr = BufReader::new(stderr).lines();
+        while let Ok(Some(line)) = stderr.next_line().await {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    log
+}
+
+async fn event(log: &mut mpsc::UnboundedReceiver<String>, name: &str) -> Value {
     let find = async {
         let mut seen = Vec::new();
-        while let Some(line) = log.next_line().await.unwrap() {
+        while let Some(line) = log.recv().await {
             let event: BTreeMap<String, Value> = serde_json::from_str(&line).unwrap_or_default();
             if event.get("message").is_some_and(|message| message == name) {
                 return serde_json::to_value(event).unwrap();
