@@ -81,6 +81,7 @@ impl Drain {
     }
 
     /// Takes new work again. Returns `false` when it is too late because work was already cut.
+    #[must_use]
     pub fn resume(&self) -> bool {
         if self.0.cut.is_cancelled() {
             return false;

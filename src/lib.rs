@@ -16,6 +16,16 @@
 //! [`drain`], [`deadline`], [`health`], [`metrics`], [`telemetry`] and [`config`] know none of
 //! them. `docs/architecture.md` has the map.
 
+#![warn(missing_debug_implementations, missing_docs, unreachable_pub)]
+#![warn(
+    clippy::expect_used,
+    clippy::large_futures,
+    clippy::must_use_candidate,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
+
 pub mod broker;
 pub mod browser;
 pub mod cli;

@@ -15,7 +15,7 @@ use nix::{
 use procfs::process::all_processes;
 use serde_json::json;
 use support::{
-    BOUND, Broker, Cdp, Ground, Service, acquire, berth, left, proto, reason, retry, secs, until,
+    Broker, Cdp, Ground, Service, acquire, berth, left, proto, reason, retry, secs, until,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Request};

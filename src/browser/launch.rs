@@ -140,7 +140,8 @@ impl Launcher {
     /// Yes: a browser half started is killed.
     pub async fn launch(&self, profile: &Profile) -> Result<Browser, Error> {
         let cut = self.drain.cut_token();
-        let started = cut.run_until_cancelled(self.start(profile)).await;
+        // A handshake is large, and everything that waits for a browser would carry it.
+        let started = cut.run_until_cancelled(Box::pin(self.start(profile))).await;
         started.ok_or(Error::Draining)?
     }
 

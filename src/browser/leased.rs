@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{
+    Error, Profile,
     chrome::Browser,
     pool::{Pool, Taken},
     process::Exit,
@@ -27,15 +28,26 @@ pub struct LeasedBrowser {
 impl LeasedBrowser {
     pub(super) fn new(pool: Pool, taken: Taken, slot: Option<Slot>) -> Self {
         let browser = Arc::clone(&taken.0);
-        browser.hand_over();
-        browser.used();
-        browser.state(State::Leased);
+        hand_out(&browser);
         Self {
             browser,
             pool,
             taken: Some(taken),
             slot,
         }
+    }
+
+    /// Replaces the browser by one that is launched with `profile`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; the place in the pool is free again then.
+    pub(super) async fn relaunch(mut self, profile: &Profile) -> Result<Self, Error> {
+        if let Some(taken) = &mut self.taken {
+            self.pool.relaunch(taken, profile).await?;
+            self.browser = Arc::clone(&taken.0);
+            hand_out(&self.browser);
+        }
+        Ok(self)
     }
 
     /// The browser.
@@ -49,6 +61,12 @@ impl LeasedBrowser {
     pub fn watch_exit(&self) -> watch::Receiver<Option<Exit>> {
         self.browser.watch_exit()
     }
+}
+
+fn hand_out(browser: &Browser) {
+    browser.hand_over();
+    browser.used();
+    browser.state(State::Leased);
 }
 
 impl Drop for LeasedBrowser {

@@ -16,9 +16,9 @@ use super::{
     chrome::{Browser, BrowserId},
     launch::{self, Launcher},
     launches::Launches,
-    leased::LeasedBrowser,
+    place::{Demand, Place},
     process::Kill,
-    queue::{Position, Purpose, Queue, Slot, Ticket},
+    queue::{Purpose, Queue, Slot},
     registry::{Registry, Seen, State},
     rundir::RunDir,
     seats::Seats,
@@ -181,11 +181,7 @@ impl Pool {
         if ticket.is_some() {
             self.make_room();
         }
-        Ok(Place {
-            pool: self.clone(),
-            slot,
-            ticket,
-        })
+        Ok(Place::new(self.clone(), slot, ticket))
     }
 
     /// How many browsers there are, of which state.
@@ -378,83 +374,5 @@ impl Pool {
         {
             drop(self.0.bb8.get_owned().now_or_never());
         }
-    }
-}
-
-/// The numbers behind a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Demand {
-    /// Browsers there may be.
-    pub max: usize,
-    /// Browsers that are leased.
-    pub leased: usize,
-    /// Browsers that serve fetches.
-    pub shared: usize,
-    /// Callers that wait.
-    pub waiting: usize,
-    /// Callers that may wait.
-    pub queue: usize,
-}
-
-impl std::fmt::Display for Demand {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} of {} browsers are leased, {} serve fetches, {} callers wait (at most {})",
-            self.leased, self.max, self.shared, self.waiting, self.queue
-        )
-    }
-}
-
-/// A place in the queue for a browser, or already the right to one. Given up when dropped.
-#[derive(Debug)]
-pub struct Place {
-    pool: Pool,
-    slot: Option<Slot>,
-    ticket: Option<Ticket>,
-}
-
-impl Place {
-    /// Follows this place in the queue; `None` when it is already its turn.
-    #[must_use]
-    pub fn position(&self) -> Option<Position> {
-        self.ticket.as_ref().map(Ticket::position)
-    }
-
-    /// Waits for its turn and then for a browser that has just answered, launched with `profile`.
-    /// `until` bounds the wait, queue and launch counted in; `deadline` the whole.
-    ///
-    /// # Errors
-    /// [`Error::Exhausted`] when `until` came first, [`Error::Unavailable`] when browsers cannot
-    /// be launched, [`Error::Passed`], [`Error::Draining`].
-    ///
-    /// # Cancel safety
-    /// Yes: the place is given up, a browser already taken goes back.
-    pub async fn browser(
-        mut self,
-        profile: &Profile,
-        until: Deadline,
-        deadline: Deadline,
-    ) -> Result<LeasedBrowser, Error> {
-        if let Some(ticket) = &self.ticket {
-            let exhausted = |_passed| Error::Exhausted(self.pool.demand());
-            // Whoever asks not to wait still gets the one look that needs no wait.
-            let turn = until.bound(ticket.turn()).await.map_err(exhausted)?;
-            self.slot = turn;
-        }
-        self.ticket = None;
-        let mut taken = self.pool.take(until, deadline).await?;
-        if !profile.is_plain() {
-            let relaunch = self.pool.relaunch(&mut taken, profile);
-            deadline
-                .bound(relaunch)
-                .await
-                .map_err(|_| Error::Passed)??;
-        }
-        Ok(LeasedBrowser::new(
-            self.pool.clone(),
-            taken,
-            self.slot.take(),
-        ))
     }
 }

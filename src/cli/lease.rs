@@ -67,11 +67,11 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(super) fn run(args: LeaseArgs) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &LeaseArgs) -> Result<ExitCode, Failure> {
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
         let held = tokio::select! {
-            held = Held::acquire(&args) => held?,
+            held = Held::acquire(args) => held?,
             signal = signals.next() => return Err(Failure::other(format!("{signal} while waiting"))),
         };
         held.run(&args.command, &mut signals).await

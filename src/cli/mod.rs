@@ -73,7 +73,7 @@ pub fn main() -> ExitCode {
             .and_then(fetch::run),
         Some(("lease", matches)) => LeaseArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
-            .and_then(lease::run),
+            .and_then(|args| lease::run(&args)),
         Some(("health", matches)) => HealthArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| health::run(&args)),

@@ -150,7 +150,6 @@ pub const METHODS: &[&str] = &[
     "berth.v1.PageService/Snapshot",
     "berth.v1.PageService/WaitFor",
     "grpc.health.v1.Health/Check",
-    "grpc.health.v1.Health/List",
     "grpc.health.v1.Health/Watch",
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

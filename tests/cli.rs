@@ -1,0 +1,276 @@
+//! The command line, as a newcomer and a script meet it.
+
+mod support;
+
+use std::{process::Output, time::Duration};
+
+use nix::sys::signal::Signal;
+use support::{Broker, Ground, Service, acquire, berth, until};
+use tokio::time::timeout;
+
+/// Runs `berth` and waits for it.
+async fn run(arguments: &[&str]) -> Output {
+    let output = berth().args(arguments).output();
+    timeout(support::BOUND, output)
+        .await
+        .expect("it ends")
+        .unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_and_mistakes_are_clear() {
+    let help = run(&["--help"]).await;
+    assert_eq!(code(&help), 0);
+    for word in ["serve", "fetch", "lease", "health", "demo", "Exit codes"] {
+        assert!(out(&help).contains(word), "{word}");
+    }
+    let unknown = run(&["serve", "--max-browser", "3"]).await;
+    assert_eq!(code(&unknown), 2);
+    assert!(
+        err(&unknown).contains("--max-browsers"),
+        "suggests: {}",
+        err(&unknown)
+    );
+    let nothing = run(&["lease"]).await;
+    assert_eq!(code(&nothing), 2);
+    assert!(err(&nothing).contains("COMMAND"), "{}", err(&nothing));
+    assert_eq!(
+        code(&run(&["fetch", "http://a/", "--format", "poem"]).await),
+        2
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_problem_of_the_configuration_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("berth.toml");
+    std::fs::write(&file, "max_browsers = 0\nlease_tll = \"5s\"\n").unwrap();
+    let output = berth()
+        .args(["serve", "--config"])
+        .arg(&file)
+        .args(["--queue", "many"])
+        .env("BERTH_LEASE_TTL", "soon")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(code(&output), 64);
+    let said = err(&output);
+    for word in [
+        "max_browsers",
+        "lease_tll",
+        "lease_ttl",
+        "queue",
+        "--queue",
+        "BERTH_LEASE_TTL",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_effective_configuration_is_printed_with_its_sources() {
+    let output = berth()
+        .args(["serve", "--max-browsers", "7", "--print-config"])
+        .env("BERTH_QUEUE", "9")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(code(&output), 0);
+    let text = out(&output);
+    assert!(
+        text.contains("max_browsers = 7") && text.contains("queue = 9"),
+        "{text}"
+    );
+    assert!(
+        text.contains("--max-browsers") && text.contains("BERTH_QUEUE"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_is_named() {
+    let ground = Ground::new();
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let run_dir = ground.path().to_str().unwrap().to_owned();
+    let output = run(&["serve", "--listen", &address, "--run-dir", &run_dir]).await;
+    assert_eq!(code(&output), 1);
+    assert!(
+        err(&output).contains(&address) && err(&output).contains("listen"),
+        "{}",
+        err(&output)
+    );
+    ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_broker_the_remedy_is_told() {
+    for arguments in [
+        &["health"][..],
+        &["fetch", "http://a/"],
+        &["lease", "--", "true"],
+    ] {
+        let output = berth()
+            .args(arguments)
+            .env("BERTH_ENDPOINT", "http://127.0.0.1:1")
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(code(&output), 69, "{arguments:?}: {}", err(&output));
+        assert!(err(&output).contains("berth serve"), "{}", err(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_by_its_exit_code() {
+    let ground = Ground::new();
+    let service = Service::start(ground.path(), &[]).await;
+    until("it is serving", async || {
+        code(&run(&["health", "--endpoint", &service.grpc]).await) == 0
+    })
+    .await;
+    for name in [
+        "browser-pool",
+        "http-client",
+        "cache",
+        "egress",
+        "berth.v1.LeaseService",
+    ] {
+        let output = run(&["health", "--endpoint", &service.grpc, "--service", name]).await;
+        assert_eq!(
+            (code(&output), out(&output).trim()),
+            (0, "SERVING"),
+            "{name}"
+        );
+    }
+    let output = run(&["health", "--endpoint", &service.grpc, "--service", "tea"]).await;
+    assert_eq!(code(&output), 1, "{}", err(&output));
+    service.signal(Signal::SIGTERM);
+    assert_eq!(service.ended().await.0, Some(0));
+    ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetch_writes_what_came() {
+    let broker = Broker::start().await;
+    let endpoint = broker.endpoint();
+    let fetch = async |path: &str, more: &[&str]| {
+        let url = broker.site.url(path);
+        run(&[&["fetch", "--endpoint", &endpoint, &url], more].concat()).await
+    };
+    let output = fetch("/", &["--format", "text"]).await;
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert!(out(&output).contains("An article"));
+    assert!(
+        err(&output).contains("200") && err(&output).contains("HTTP"),
+        "{}",
+        err(&output)
+    );
+    let output = fetch("/shell", &["--format", "text"]).await;
+    assert_eq!(out(&output).trim(), "filled by a script");
+    assert!(err(&output).contains("a browser"), "{}", err(&output));
+    let output = fetch("/status/404", &["--format", "raw", "--strategy", "http"]).await;
+    assert_eq!((code(&output), out(&output).as_str()), (0, "status 404"));
+    let dir = tempfile::tempdir().unwrap();
+    let picture = dir.path().join("page.png");
+    let output = fetch(
+        "/",
+        &["--format", "screenshot", "-o", picture.to_str().unwrap()],
+    )
+    .await;
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert!(std::fs::read(picture).unwrap().starts_with(b"\x89PNG"));
+    for (url, word) in [
+        ("file:///etc/passwd", "file:"),
+        ("javascript:alert(1)", "javascript:"),
+        ("data:text/html,x", "data:"),
+        ("no url", "url"),
+    ] {
+        let output = run(&["fetch", "--endpoint", &endpoint, url]).await;
+        assert_eq!(code(&output), 1, "{url}");
+        assert!(
+            err(&output).contains(word) && err(&output).contains("BAD_REQUEST"),
+            "{}",
+            err(&output)
+        );
+    }
+    let output = fetch("/hang", &["--timeout", "500ms"]).await;
+    assert!(
+        [69, 124].contains(&code(&output)),
+        "{} {}",
+        code(&output),
+        err(&output)
+    );
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lease_runs_a_command_and_gives_the_browser_back() {
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
+    let endpoint = broker.endpoint();
+    let shell = async |script: &str, more: &[&str]| {
+        let fixed = ["lease", "--endpoint", &endpoint];
+        run(&[&fixed, more, &["--", "sh", "-c", script]].concat()).await
+    };
+    let output = shell(
+        "echo $BERTH_CDP_URL $BERTH_CDP_HTTP_URL $BERTH_LEASE_ID; exit 7",
+        &[],
+    )
+    .await;
+    assert_eq!(code(&output), 7, "{}", err(&output));
+    let said = out(&output);
+    assert!(
+        said.starts_with("ws://127.0.0.1:") && said.contains(" lease-"),
+        "{said}"
+    );
+    assert!(
+        broker.status().await.leases.is_empty(),
+        "given back at once"
+    );
+    assert_eq!(code(&shell("kill -9 $$", &[]).await), 137);
+    let output = run(&["lease", "--endpoint", &endpoint, "--", "/no/such/program"]).await;
+    assert_eq!(code(&output), 127);
+
+    let output = shell("exec sleep 60", &["--ttl", "1s"]).await;
+    assert_eq!(code(&output), 124, "{}", err(&output));
+    assert!(err(&output).contains("EXPIRED"), "{}", err(&output));
+
+    let taken = acquire(
+        &mut broker.leases(),
+        berth::proto::AcquireRequest::default(),
+    )
+    .await
+    .unwrap();
+    let output = shell("true", &["--wait", "300ms"]).await;
+    assert_eq!(code(&output), 75, "{}", err(&output));
+    assert!(err(&output).contains("try again in"), "{}", err(&output));
+    broker.release(&taken).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demonstration_demonstrates_and_leaves_nothing() {
+    let output = timeout(Duration::from_secs(120), berth().arg("demo").output()).await;
+    let output = output.expect("it ends").unwrap();
+    let said = out(&output);
+    assert_eq!(code(&output), 0, "{said}{}", err(&output));
+    for word in [
+        "drove it over CDP",
+        "over BROWSER (script_shell)",
+        "left behind: 0 processes",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
