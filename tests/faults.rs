@@ -533,3 +533,26 @@ async fn an_idle_browser_grows_too_old_and_a_memory_eater_is_killed() {
     drop(client);
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_pool_comes_to_rest_at_its_minimum() {
+    let broker = Broker::with(|config| config.browser_idle_timeout = Duration::from_secs(1)).await;
+    let mut leases = Vec::new();
+    for _ in 0..3 {
+        leases.push(
+            acquire(&mut broker.leases(), AcquireRequest::default())
+                .await
+                .unwrap(),
+        );
+    }
+    for lease in &leases {
+        broker.release(lease).await;
+    }
+    until("one stands by", async || broker.idle() == 1).await;
+    let launches = broker.status().await.launches;
+    // Some times the idle timeout: whoever replaces what it retires does it again and again.
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(broker.status().await.launches, launches);
+    assert_eq!(broker.idle(), 1);
+    broker.stop().await;
+}

@@ -350,16 +350,28 @@ impl Pool {
     /// Takes the condemned ones out of bb8's idle queue. Nothing here waits: each turn takes the
     /// first of the queue and puts a healthy one back to its end.
     pub(super) fn sweep(&self) {
-        // bb8 replaces what is taken out even for a moment: not without need.
+        // bb8 replaces what is taken out even for a moment: nothing is, beyond what must be.
+        let idle: Vec<_> = self
+            .seen()
+            .into_iter()
+            .filter(|one| one.state == State::Idle)
+            .collect();
         let browsers = self.0.starter.browsers();
-        if browsers.iter().all(|browser| browser.condemned().is_none()) {
-            return;
-        }
+        let is_idle = |browser: &&Arc<Browser>| idle.iter().any(|one| one.id == browser.id());
+        let mut due = browsers
+            .iter()
+            .filter(is_idle)
+            .filter(|one| one.condemned().is_some())
+            .count();
         for _ in 0..self.0.bb8.state().idle_connections {
+            if due == 0 {
+                return;
+            }
             let Some(Ok(taken)) = self.0.bb8.get_owned().now_or_never() else {
                 return;
             };
             if let Some(reason) = taken.0.condemned() {
+                due -= 1;
                 self.destroy(taken, None, reason);
             }
         }

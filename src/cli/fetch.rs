@@ -103,8 +103,17 @@ pub(super) fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
     let response = runtime()?.block_on(fetch(&args))?;
     // One line about it, which a script may throw away.
     let _ = writeln!(std::io::stderr(), "{}", summary(&response));
-    let content = content(args.format, response.contents.unwrap_or_default())
-        .ok_or_else(|| Failure::other("the page has no such content"))?;
+    let kind = response.content_type.clone();
+    let content = content(args.format, response.contents.unwrap_or_default()).ok_or_else(|| {
+        let wanted = args
+            .format
+            .proto()
+            .as_str_name()
+            .trim_start_matches("FETCH_FORMAT_");
+        Failure::other(format!(
+            "there is no {wanted} of {kind:?}: try --format raw"
+        ))
+    })?;
     match args.output.filter(|path| path.as_os_str() != "-") {
         Some(path) => fs::write(&path, content)
             .map_err(|error| Failure::other(format!("{}: {error}", path.display())))?,

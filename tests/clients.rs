@@ -1,0 +1,148 @@
+//! Real clients in other languages. `make clients` installs what they need.
+
+mod support;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use berth::proto::AcquireRequest;
+use serde_json::Value;
+use support::{BOUND, Broker, acquire, berth, until};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+    time::timeout,
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A program of `make clients`.
+fn installed(path: &str) -> PathBuf {
+    let path = root().join(path);
+    assert!(
+        path.exists(),
+        "{} is missing: run `make clients`",
+        path.display()
+    );
+    path
+}
+
+/// Runs the scenarios of a Node library on a leased browser.
+async fn scenarios(library: &str, at_least: usize) {
+    installed("tests/clients/node/node_modules");
+    let broker = Broker::start().await;
+    let ran = berth()
+        .args(["lease", "--endpoint", &broker.endpoint(), "--", "node"])
+        .arg(root().join("tests/clients/node/run.mjs"))
+        .args([library, &broker.site.url("/site")])
+        .output();
+    let output = timeout(Duration::from_secs(180), ran)
+        .await
+        .expect("it ends")
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    let passed = said.lines().filter(|line| line.starts_with("ok ")).count();
+    assert!(passed >= at_least, "{passed} scenarios\n{said}");
+    until("the lease is given back", async || {
+        broker.status().await.leases.is_empty()
+    })
+    .await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn playwright_works_on_a_leased_browser() {
+    scenarios("playwright", 18).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn puppeteer_works_on_a_leased_browser() {
+    scenarios("puppeteer", 15).await;
+}
+
+fn python(script: &str, endpoint: &str) -> Command {
+    let mut command = Command::new(installed("target/clients/python/bin/python"));
+    command
+        .arg(root().join("tests/clients/python").join(script))
+        .arg(endpoint)
+        .env("PYTHONPATH", root().join("target/clients/python"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_client_in_hold_is_killed_and_its_browser_is_back_within_a_second() {
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
+    let mut client = python("hold.py", &broker.endpoint()).spawn().unwrap();
+    let mut events = BufReader::new(client.stdout.take().unwrap()).lines();
+    let granted = loop {
+        let line = timeout(BOUND, events.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        let event: Value = serde_json::from_str(&line).unwrap();
+        if event["event"] == "granted" {
+            break event;
+        }
+    };
+    assert!(granted["cdp_url"].as_str().unwrap().starts_with("ws://"));
+    assert_eq!(broker.status().await.leases.len(), 1);
+    client.start_kill().unwrap();
+    let took = until("the lease ended", async || {
+        broker.status().await.leases.is_empty()
+    })
+    .await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    client.wait().await.unwrap();
+    drop(events);
+    let next = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    broker.release(&next).await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_client_reads_why_it_was_refused_and_retries() {
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
+    let taken = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    let mut client = python("acquire.py", &broker.endpoint()).spawn().unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
+    let mut next = async || -> Value {
+        let line = timeout(BOUND, lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        serde_json::from_str(&line).unwrap()
+    };
+    let refused = next().await;
+    assert_eq!(
+        (&refused["code"], &refused["reason"]),
+        (&"RESOURCE_EXHAUSTED".into(), &"POOL_EXHAUSTED".into())
+    );
+    assert_eq!(refused["metadata"]["leased"], "1");
+    assert!(refused["retry_seconds"].as_f64().unwrap() > 0.0);
+    broker.release(&taken).await;
+    let mut told = next().await;
+    while told["code"].is_string() {
+        told = next().await;
+    }
+    assert!(told["lease"].as_str().unwrap().starts_with("lease-"));
+    assert_eq!(next().await["ended"], "END_REASON_RELEASED");
+    assert!(client.wait().await.unwrap().success());
+    drop(lines);
+    broker.stop().await;
+}

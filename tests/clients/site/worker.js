@@ -1,0 +1,1 @@
+self.mark = 'in a worker';
