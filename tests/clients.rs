@@ -67,6 +67,30 @@ async fn puppeteer_works_on_a_leased_browser() {
     scenarios("puppeteer", 15).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_client_holds_a_lease_and_lets_it_go() {
+    installed("tests/clients/node/node_modules");
+    let broker = Broker::start().await;
+    let ran = Command::new("node")
+        .arg(root().join("tests/clients/node/hold.mjs"))
+        .arg(broker.endpoint().strip_prefix("http://").unwrap())
+        .arg(broker.site.url("/site/index.html"))
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(BOUND, ran)
+        .await
+        .expect("it ends by itself")
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "Index\n",
+        "{errors}"
+    );
+    assert!(broker.status().await.leases.is_empty());
+    broker.stop().await;
+}
+
 fn python(script: &str, endpoint: &str) -> Command {
     let mut command = Command::new(installed("target/clients/python/bin/python"));
     command

@@ -21,7 +21,7 @@ use berth::{
     drain::Drain,
     fetch::{self, Fetcher},
     gateway,
-    lease::{EndReason, LeaseId, Token},
+    lease::{EndReason, LeaseId},
     metrics::Metrics,
 };
 use futures::{SinkExt, StreamExt};
@@ -587,52 +587,5 @@ async fn frames_that_break_the_rules_end_the_connection() {
         assert_eq!(answer[2..4], 1002_u16.to_be_bytes(), "{answer:?}");
     }
     rig.attached(&lease, 0).await;
-    rig.stop().await;
-}
-
-/// The price of the way through the gateway. Needs a quiet machine and optimised code:
-/// `cargo test --release --test gateway -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement, not a test"]
-async fn measure_round_trips() {
-    const ROUNDS: usize = 20;
-    let rig = Rig::start().await;
-    let lease = rig.lease().await;
-    let token = Token::parse(lease.path.trim_start_matches("/lease/")).unwrap();
-    let endpoint = rig.broker.endpoint(&token).unwrap();
-    let list = rig.page(&format!("{}/json/list", lease.path)).await;
-    let page = format!("/devtools/page/{}", list[0]["id"].as_str().unwrap());
-    let mut clients = [
-        Client::connect(&format!("ws://{}{page}", endpoint.addr))
-            .await
-            .unwrap(),
-        rig.connect(&format!("{}{page}", lease.path)).await,
-    ];
-    let long = json!({ "expression": "'x'.repeat(1 << 20)" });
-    let navigate = json!({ "url": "data:text/html,<title>x</title><p>x" });
-    for (method, params, calls) in [
-        ("Browser.getVersion", json!({}), 200),
-        ("Runtime.evaluate", json!({ "expression": "1" }), 200),
-        ("Runtime.evaluate", long, 20),
-        ("Page.navigate", navigate, 10),
-    ] {
-        let mut took = [Vec::new(), Vec::new()];
-        // Taken in turns, so that what else the machine does falls on both.
-        for _ in 0..ROUNDS {
-            for (client, took) in clients.iter_mut().zip(&mut took) {
-                let begun = Instant::now();
-                for _ in 0..calls {
-                    client.call(method, params.clone()).await;
-                }
-                took.push(begun.elapsed() / calls);
-            }
-        }
-        let [direct, relayed] = took.map(|mut took| {
-            took.sort_unstable();
-            took[ROUNDS / 2]
-        });
-        let ratio = relayed.as_secs_f64() / direct.as_secs_f64();
-        println!("{method}: direct {direct:?}, relayed {relayed:?}, ratio {ratio:.2}");
-    }
     rig.stop().await;
 }

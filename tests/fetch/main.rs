@@ -382,9 +382,15 @@ async fn a_page_cannot_hold_its_visitor() {
         .await
         .unwrap();
     assert_eq!((got.status, got.text.as_deref()), (404, Some("")));
-    for path in ["/download", "/204"] {
-        let got = rig.get(&origin.url(path), Strategy::Browser, &ALL).await;
-        assert!(matches!(got, Err(Error::Protocol(_))), "{path}: {got:?}");
+    let got = rig
+        .get(&origin.url("/download"), Strategy::Browser, &ALL)
+        .await;
+    assert!(matches!(got, Err(Error::Protocol(_))), "{got:?}");
+    // Chromium gives up a navigation without content, and does not always tell its status first.
+    match rig.get(&origin.url("/204"), Strategy::Browser, &ALL).await {
+        Err(Error::Protocol(_)) => {}
+        Ok(got) => assert_eq!((got.status, got.text.as_deref()), (204, Some(""))),
+        Err(error) => panic!("{error:?}"),
     }
     for path in ["/spin", "/slow"] {
         let began = tokio::time::Instant::now();
@@ -537,91 +543,6 @@ fn formats_are_a_set() {
     let formats = Formats::of(&[Format::Raw, Format::Text]);
     assert!(formats.has(Format::Raw) && formats.has(Format::Text));
     assert!(!formats.has(Format::Html) && !formats.has(Format::Screenshot));
-}
-
-/// How a fetch compares to the bare commands it cannot do without. Run by hand, in release mode.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn rate_against_bare_commands() {
-    use chromiumoxide::cdp::{
-        browser_protocol::{page as bare_page, target},
-        js_protocol::runtime::EvaluateParams,
-    };
-    const EACH: usize = 4;
-    const TURNS: usize = 25;
-    let (rig, origin) = (Rig::start().await, Origin::start().await);
-    let url = origin.url("/article");
-    rig.get(&url, Strategy::Browser, &[Format::Html])
-        .await
-        .unwrap();
-    let (_, cdp) = rig.browser().await;
-    let bare = async || {
-        let create = target::CreateBrowserContextParams::default();
-        let context = cdp
-            .call(None, create, secs(20))
-            .await
-            .unwrap()
-            .browser_context_id;
-        let mut create = target::CreateTargetParams::new("about:blank");
-        create.browser_context_id = Some(context.clone());
-        let target = cdp.call(None, create, secs(20)).await.unwrap().target_id;
-        let mut attach = target::AttachToTargetParams::new(target);
-        attach.flatten = Some(true);
-        let id = cdp.call(None, attach, secs(20)).await.unwrap().session_id;
-        let mut session = cdp.session(id, &["Page.loadEventFired"]).unwrap();
-        session
-            .call(bare_page::EnableParams::default(), secs(20))
-            .await
-            .unwrap();
-        session
-            .call(bare_page::NavigateParams::new(&url), secs(20))
-            .await
-            .unwrap();
-        session.event().await.unwrap();
-        let html = EvaluateParams::new("document.documentElement.outerHTML");
-        session.call(html, secs(20)).await.unwrap();
-        let dispose = target::DisposeBrowserContextParams::new(context);
-        cdp.call(None, dispose, secs(20)).await.unwrap();
-    };
-    let cpu = || {
-        let seen = rig.pool.seen();
-        seen.iter()
-            .map(|seen| cpu_of_group(seen.pid.unwrap_or(-1)))
-            .sum::<f64>()
-    };
-    let fetch = async || {
-        let got = rig.get(&url, Strategy::Browser, &[Format::Html]).await;
-        got.unwrap();
-    };
-    // By turns, so that what else the machine does hits both alike.
-    for at_once in [1, 4] {
-        let mut spent = [(Duration::ZERO, 0.0); 2];
-        for turn in 0..2 * TURNS {
-            let (began, used) = (tokio::time::Instant::now(), cpu());
-            let worker = async |_| {
-                for _ in 0..EACH {
-                    if turn % 2 == 0 {
-                        bare().await
-                    } else {
-                        fetch().await
-                    }
-                }
-            };
-            futures::future::join_all((0..at_once).map(worker)).await;
-            let (wall, burnt) = &mut spent[turn % 2];
-            *wall += began.elapsed();
-            *burnt += cpu() - used;
-        }
-        let [(bare, bare_cpu), (ours, our_cpu)] = spent;
-        let count = (TURNS * EACH * at_once) as u32;
-        eprintln!(
-            "{at_once} at once: rate {:.3} of bare ({:?} each), CPU {:.3}",
-            bare.as_secs_f64() / ours.as_secs_f64(),
-            ours / count,
-            our_cpu / bare_cpu,
-        );
-    }
-    rig.end().await;
 }
 
 /// Seconds of CPU that the browser and its children have used, ended ones included.
