@@ -81,10 +81,9 @@ pub enum Error {
     Metrics(#[from] metrics::Error),
 }
 
-/// What is kept of the shutdown's time for what comes after the grace: killing, reaping, closing.
+/// What is kept of the shutdown's time for what comes after the grace: killing, reaping, closing. A
+/// third of it when that is less. A third of this in turn is kept for the transports.
 const RESERVE: Duration = Duration::from_secs(3);
-/// What is kept of it for the transports.
-const CLOSING: Duration = Duration::from_secs(1);
 
 /// Makes this process the one that orphans of its descendants fall to, so that it can reap what a
 /// browser leaves behind. Call it once, before anything is started.
@@ -224,11 +223,10 @@ impl Server {
     /// As [`Server::run`].
     pub async fn shut_down(mut self) -> Ended {
         let deadline = Deadline::after(self.shutdown_timeout);
-        let before = |reserve: Duration| {
-            let reserve = reserve.min(self.shutdown_timeout / 3);
-            Deadline::at(deadline.instant() - reserve)
-        };
-        let (grace, killing) = (before(RESERVE), before(CLOSING));
+        let reserve = RESERVE.min(self.shutdown_timeout / 3);
+        let closing = reserve / 3;
+        let grace = Deadline::at(deadline.instant() - reserve);
+        let killing = Deadline::at(deadline.instant() - closing);
         let begun = Instant::now();
         tracing::info!(running = self.drain.running(), "server.draining");
         self.health.not_serving().await;
@@ -244,7 +242,7 @@ impl Server {
         let transports = &mut self.transports;
         let closed = async { while transports.join_next().await.is_some() {} };
         // Whoever keeps a connection open does not keep us: silent clients and watchers are cut.
-        let late = deadline.within(CLOSING / 2);
+        let late = deadline.within(closing / 2);
         if timeout_at(late.instant(), closed).await.is_err() {
             self.transports.shutdown().await;
         }

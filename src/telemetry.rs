@@ -9,6 +9,7 @@ use std::{
     str::FromStr,
 };
 
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, filter::ParseError, layer::SubscriberExt,
     util::SubscriberInitExt, util::TryInitError,
@@ -57,12 +58,20 @@ pub enum Error {
 #[error("not a log format")]
 pub struct UnknownFormat;
 
+/// Writes what is still to be written when dropped, for at most a second.
+#[derive(Debug)]
+#[must_use = "the last lines are lost without it"]
+pub struct Logging {
+    _writer: WorkerGuard,
+}
+
 /// Starts logging for the whole process: `filter` is a level or a list of directives such as
-/// `info,berth=debug`.
+/// `info,berth=debug`. Lines are written by a thread of their own: a reader of the log that stalls
+/// loses lines, and stops nothing.
 ///
 /// # Errors
 /// [`Error::Filter`] when `filter` is not one, [`Error::Twice`] when the process logs already.
-pub fn init(filter: &str, format: Format) -> Result<(), Error> {
+pub fn init(filter: &str, format: Format) -> Result<Logging, Error> {
     let terminal = stderr().is_terminal();
     let json = match format {
         Format::Auto => !terminal,
@@ -70,12 +79,13 @@ pub fn init(filter: &str, format: Format) -> Result<(), Error> {
         Format::Pretty => false,
     };
     let registry = tracing_subscriber::registry().with(parse_filter(filter)?);
+    let (writer, guard) = tracing_appender::non_blocking(stderr());
     if json {
         let layer = tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_span_list(false)
-            .with_writer(stderr);
+            .with_writer(writer);
         registry.with(layer).try_init()?;
     } else {
         // https://no-color.org: set and not empty means none.
@@ -83,10 +93,10 @@ pub fn init(filter: &str, format: Format) -> Result<(), Error> {
         let layer = tracing_subscriber::fmt::layer()
             .compact()
             .with_ansi(terminal && !plain)
-            .with_writer(stderr);
+            .with_writer(writer);
         registry.with(layer).try_init()?;
     }
-    Ok(())
+    Ok(Logging { _writer: guard })
 }
 
 /// Whether `filter` is one that [`init`] takes.

@@ -155,6 +155,7 @@ fn each_foreign_crate_has_its_home() {
         ("opentelemetry", &["metrics"]),
         ("prometheus::", &["metrics"]),
         ("tracing_subscriber::", &["telemetry"]),
+        ("tracing_appender::", &["telemetry"]),
         ("clap::", &["cli", "config"]),
         ("indicatif::", &["cli"]),
     ];

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use berth::proto::{
     AcquireRequest, DrainRequest, EndReason, FetchRequest, FetchStrategy, GetRequest, HoldRequest,
-    ReleaseRequest, ResumeRequest, WatchStatusRequest, hold_request::Request as Ask,
-    hold_response::Event,
+    ReleaseRequest, ResumeRequest, WatchStatusRequest, admin_service_client::AdminServiceClient,
+    hold_request::Request as Ask, hold_response::Event, lease_service_client::LeaseServiceClient,
 };
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -291,5 +291,40 @@ async fn an_operator_drains_resumes_and_shuts_down() {
         .unwrap();
     admin.drain(DrainRequest { shutdown: true }).await.unwrap();
     assert_eq!(service.ended().await.0, Some(0));
+    ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let ground = Ground::new();
+    let mut command = serve(ground.path(), &["--log-level", "trace"]);
+    let mut child = command.spawn().unwrap();
+    let mut log = tokio::io::BufReader::new(child.stderr.take().unwrap());
+    let grpc = loop {
+        let mut line = String::new();
+        tokio::io::AsyncBufReadExt::read_line(&mut log, &mut line)
+            .await
+            .unwrap();
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        if event["message"] == "server.started" {
+            break format!("http://{}", event["grpc"].as_str().unwrap());
+        }
+    };
+    // From here on nobody reads, and a pipe holds 64 KiB.
+    let mut leases = LeaseServiceClient::connect(grpc.clone()).await.unwrap();
+    for _ in 0..40 {
+        let lease = acquire(&mut leases, AcquireRequest::default())
+            .await
+            .unwrap();
+        leases
+            .release(ReleaseRequest { lease_id: lease.id })
+            .await
+            .unwrap();
+    }
+    let mut admin = AdminServiceClient::connect(grpc).await.unwrap();
+    admin.drain(DrainRequest { shutdown: true }).await.unwrap();
+    let status = timeout(BOUND, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+    drop(log);
     ground.assert_clean();
 }

@@ -26,7 +26,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let config = settings.config();
-    telemetry::init(&config.log_level, config.log_format).map_err(Failure::other)?;
+    let _logging = telemetry::init(&config.log_level, config.log_format).map_err(Failure::other)?;
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }

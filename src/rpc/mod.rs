@@ -1,6 +1,6 @@
 //! The gRPC transport: it translates and delegates.
 //!
-//! Each service file turns messages into calls of the broker and back; [`status`] is the only
+//! Each service file turns messages into calls of the broker and back; `status` is the only
 //! place that makes a `tonic::Status`. A layer around all of them counts every call, gives it a
 //! request id, and takes a lease back whose grant did not reach its client.
 
