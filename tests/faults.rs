@@ -556,3 +556,27 @@ async fn an_idle_pool_comes_to_rest_at_its_minimum() {
     assert_eq!(broker.idle(), 1);
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_fetches_than_may_wait_are_refused_clearly() {
+    let broker = Broker::with(|config| {
+        config.queue = 3;
+        config.fetch_concurrency = 1;
+        config.http_max_connections = 1;
+    })
+    .await;
+    for strategy in [FetchStrategy::Http, FetchStrategy::Browser] {
+        let all = (0..10).map(|_| text(&broker, "/slow", strategy));
+        let all = futures::future::join_all(all).await;
+        let refused: Vec<_> = all.iter().filter_map(|one| one.as_ref().err()).collect();
+        assert_eq!(refused.len(), 6, "{strategy:?}: one runs, three wait");
+        for error in refused {
+            assert_eq!(
+                (error.code(), reason(error).as_str()),
+                (Code::ResourceExhausted, "POOL_EXHAUSTED")
+            );
+            assert!(retry(error).is_some());
+        }
+    }
+    broker.stop().await;
+}

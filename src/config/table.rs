@@ -190,7 +190,7 @@ const BROWSERS: &[Setting] = &[
         "queue",
         Text("100"),
         Kind::Usize(0..=100_000, |c| &mut c.queue),
-        "Callers that may wait for a browser; the next is refused at once",
+        "Callers that may wait for a browser, and fetches for a connection or a page; the next is refused at once",
     ),
     setting(
         "launch-timeout",

@@ -141,6 +141,7 @@ impl Config {
             read_timeout: self.http_read_timeout,
             user_agent: self.user_agent.clone(),
             browser_concurrency: self.fetch_concurrency,
+            queue: self.queue,
         }
     }
 

@@ -93,22 +93,25 @@ where
 #[derive(Clone, Debug)]
 pub(super) struct Permits {
     limit: usize,
+    /// So many may wait.
+    queue: u64,
     free: Arc<Semaphore>,
     waiting: Arc<AtomicU64>,
 }
 
 impl Permits {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, queue: usize) -> Self {
         let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             limit,
+            queue: queue as u64,
             free: Arc::new(Semaphore::new(limit)),
             waiting: Arc::default(),
         }
     }
 
     /// # Errors
-    /// [`Error::Passed`] at the deadline.
+    /// [`Error::QueueFull`] at once when too many wait; [`Error::Passed`] at the deadline.
     ///
     /// # Cancel safety
     /// Yes: the place in the queue is lost.
@@ -117,8 +120,11 @@ impl Permits {
         if let Ok(permit) = Arc::clone(&free).try_acquire_owned() {
             return Ok(permit);
         }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waits = Waits(&self.waiting);
+        if waiting >= self.queue {
+            return Err(Error::QueueFull { waiting });
+        }
         let permit = deadline.bound(free.acquire_owned()).await;
         // Nobody closes the semaphore; if somebody did, nothing could be had of it either.
         permit.ok().and_then(Result::ok).ok_or(Error::Passed)
@@ -153,7 +159,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn permits_are_counted_and_waits_end() {
-        let permits = Permits::new(1);
+        let permits = Permits::new(1, 10);
         let held = permits.acquire(Deadline::after(Duration::ZERO)).await;
         assert_eq!((permits.active(), permits.waiting()), (1, 0));
         let refused = permits

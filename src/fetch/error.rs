@@ -8,6 +8,12 @@ pub enum Error {
     /// There is no browser for it.
     #[error(transparent)]
     Browser(#[from] browser::Error),
+    /// Too many fetches wait already.
+    #[error("the queue is full: {waiting} fetches wait")]
+    QueueFull {
+        /// How many.
+        waiting: u64,
+    },
     /// The browser died under it.
     #[error("the browser was lost during the fetch: {0}")]
     Lost(String),
@@ -54,7 +60,8 @@ impl Error {
     #[must_use]
     pub const fn outcome(&self) -> &'static str {
         match self {
-            Self::Browser(browser::Error::QueueFull(_) | browser::Error::Exhausted(_)) => {
+            Self::QueueFull { .. }
+            | Self::Browser(browser::Error::QueueFull(_) | browser::Error::Exhausted(_)) => {
                 "pool_exhausted"
             }
             Self::Browser(browser::Error::Draining) => "draining",
@@ -171,6 +178,7 @@ mod tests {
         let errors = [
             Error::Browser(browser::Error::Draining),
             Error::Browser(browser::Error::Passed),
+            Error::QueueFull { waiting: 1 },
             Error::Lost(String::new()),
             Error::Dns(String::new()),
             Error::Refused(String::new()),

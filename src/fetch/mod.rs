@@ -53,6 +53,8 @@ pub struct Config {
     pub user_agent: Option<String>,
     /// Pages at once over all browsers; more wait their turn.
     pub browser_concurrency: usize,
+    /// Fetches that may wait, for a connection and for a page each.
+    pub queue: usize,
 }
 
 impl Default for Config {
@@ -65,6 +67,7 @@ impl Default for Config {
             read_timeout: Duration::from_secs(30),
             user_agent: None,
             browser_concurrency: 2 * cores(),
+            queue: 1000,
         }
     }
 }
@@ -120,9 +123,9 @@ impl Fetcher {
     ) -> Result<Self, BuildError> {
         Ok(Self(Arc::new(Inner {
             client: client::build(&config, metrics)?,
-            connections: Permits::new(config.max_connections),
-            pages: Permits::new(config.browser_concurrency),
-            readers: Permits::new(cores()),
+            connections: Permits::new(config.max_connections, config.queue),
+            pages: Permits::new(config.browser_concurrency, config.queue),
+            readers: Permits::new(cores(), usize::MAX),
             pool,
             drain: drain.clone(),
             metrics: metrics.clone(),

@@ -7,7 +7,10 @@ use super::{
     response::{Redirect, Response, Timings, Via, Warning, Why, public},
 };
 use crate::{
-    browser::page::{Document, Page, PageOptions, Want},
+    browser::{
+        self,
+        page::{Document, Page, PageOptions, Want},
+    },
     deadline::Deadline,
 };
 
@@ -24,9 +27,11 @@ impl Fetcher {
         deadline: Deadline,
     ) -> Result<Response, Error> {
         let began = Instant::now();
-        let _turn = self.0.pages.acquire(deadline).await.map_err(|_passed| {
+        let turn = self.0.pages.acquire(deadline).await;
+        let _turn = turn.map_err(|error| match error {
             // The caller waited for a browser's room, whoever keeps the queue.
-            Error::Browser(crate::browser::Error::Exhausted(self.0.pool.demand()))
+            Error::Passed => Error::Browser(browser::Error::Exhausted(self.0.pool.demand())),
+            error => error,
         })?;
         let seat = self.0.pool.seat(deadline).await?;
         let queue = began.elapsed();

@@ -176,6 +176,12 @@ fn of_fetch(error: fetch::Error, broker: &Broker, limit: Option<Limit>) -> Answe
     let origin = |reason| Answer::new(Code::Unavailable, reason, message.clone());
     match error {
         fetch::Error::Browser(error) => of_browser(error, broker, limit),
+        fetch::Error::QueueFull { waiting } => {
+            Answer::new(Code::ResourceExhausted, ErrorReason::PoolExhausted, message)
+                .with("limit", "queue")
+                .with("waiting", waiting)
+                .retry(SOON)
+        }
         fetch::Error::Lost(_) => {
             Answer::new(Code::Aborted, ErrorReason::BrowserLost, message).retry(AT_ONCE)
         }
