@@ -11,9 +11,12 @@ use std::{
     time::Duration,
 };
 
-use chromiumoxide::cdp::browser_protocol::{
-    browser::GetVersionParams,
-    target::{AttachToTargetParams, CreateTargetParams, GetTargetsParams, TargetId},
+use chromiumoxide::cdp::{
+    browser_protocol::{
+        browser::GetVersionParams,
+        target::{AttachToTargetParams, CreateTargetParams, GetTargetsParams, TargetId},
+    },
+    js_protocol::runtime::EvaluateParams,
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -244,6 +247,17 @@ pub(super) struct Parts {
     pub(super) session: cdp::Session,
 }
 
+/// The page's process is started, and has laid out a line of text: what fonts and layout need at
+/// their first use is loaded before anybody waits for it. Nothing of it stays in the page.
+const WARM_UP: &str = "(() => {
+  const line = document.createElement('p');
+  line.textContent = 'warm';
+  document.body.append(line);
+  const height = line.offsetHeight;
+  line.remove();
+  return height;
+})()";
+
 async fn attach(url: &str, deadline: Deadline, drain: &Drain) -> Result<Parts, cdp::Error> {
     let endpoint = Endpoint::parse(url).ok_or(cdp::Error::Closed)?;
     let cdp = Cdp::connect(url, deadline, drain).await?;
@@ -272,6 +286,8 @@ async fn attach(url: &str, deadline: Deadline, drain: &Drain) -> Result<Parts, c
         .map_err(|_field| cdp::Error::Closed)?;
     let attached = cdp.call(None, attach, deadline).await?;
     let session = cdp.session(attached.session_id, &[])?;
+    let warm = EvaluateParams::new(WARM_UP);
+    session.call(warm, deadline).await?;
     Ok(Parts {
         endpoint,
         product: Product {
