@@ -97,7 +97,7 @@ impl ManageConnection for Manager {
     type Error = Arc<launch::Error>;
 
     async fn connect(&self) -> Result<Spare, Self::Error> {
-        self.0.start(&Profile::default()).await.map(Spare)
+        self.0.start_spare().await.map(Spare)
     }
 
     /// Not used: the check at checkout must not free the place of a browser that fails it.
@@ -281,9 +281,18 @@ impl Pool {
         let mut failures = self.0.starter.launches().watch();
         let cut = self.0.drain.cut_token();
         loop {
+            self.0.starter.asked();
+            let ready = self.0.bb8.get_owned().now_or_never();
+            let wants = ready.is_none().then(|| self.0.starter.wants());
+            let get = async {
+                match ready {
+                    Some(ready) => ready,
+                    None => self.0.bb8.get_owned().await,
+                }
+            };
             let taken = tokio::select! {
                 biased;
-                taken = self.0.bb8.get_owned() => taken.map_err(|_timeout| Error::Passed)?,
+                taken = get => taken.map_err(|_timeout| Error::Passed)?,
                 failed = failures.next() => match failed {
                     Some(error) => return Err(Error::Unavailable(error)),
                     // Asking anew launches anew.
@@ -294,6 +303,7 @@ impl Pool {
                     return Err(Error::Exhausted(self.demand()));
                 }
             };
+            drop(wants);
             let browser = Arc::clone(&taken.0);
             if let Some(reason) = browser.condemned() {
                 self.destroy(taken, None, reason);

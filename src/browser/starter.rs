@@ -3,14 +3,18 @@
 use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use futures::FutureExt;
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
@@ -24,6 +28,27 @@ use crate::{
     metrics::{LaunchResult, Metrics},
 };
 
+/// How long the launch of a spare keeps back after a browser was handed out.
+const COURTESY: Duration = Duration::from_millis(300);
+
+/// Who waits for a browser right now, and when one was last asked for.
+#[derive(Debug, Default)]
+struct Demand {
+    waiting: AtomicUsize,
+    risen: Notify,
+    last: Mutex<Option<Instant>>,
+}
+
+/// Somebody waits for a browser, as long as this lives.
+#[derive(Debug)]
+pub(super) struct Wants<'a>(&'a Demand);
+
+impl Drop for Wants<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Starts browsers, keeps the record of how that goes and the list of those that run.
 #[derive(Debug)]
 pub(super) struct Starter {
@@ -33,6 +58,7 @@ pub(super) struct Starter {
     browsers: Arc<Mutex<BTreeMap<BrowserId, Weak<Browser>>>>,
     /// Rung when something happened that the supervisor should look at now.
     bell: Arc<Notify>,
+    demand: Demand,
     drain: Drain,
     metrics: Metrics,
 }
@@ -44,9 +70,49 @@ impl Starter {
             launches: Launches::default(),
             browsers: Arc::default(),
             bell: Arc::default(),
+            demand: Demand::default(),
             drain: drain.clone(),
             metrics: metrics.clone(),
         }
+    }
+
+    /// Somebody asks for a browser now.
+    pub(super) fn asked(&self) {
+        *self.demand.last.lock() = Some(Instant::now());
+    }
+
+    /// Somebody waits for a browser that is not there.
+    pub(super) fn wants(&self) -> Wants<'_> {
+        self.demand.waiting.fetch_add(1, Ordering::Relaxed);
+        self.demand.risen.notify_waiters();
+        Wants(&self.demand)
+    }
+
+    /// Starts a spare, or what somebody waits for. A spare keeps back for a moment after a browser
+    /// was handed out: a launch takes as much of the machine as the first page that the new owner
+    /// is about to load.
+    ///
+    /// # Cancel safety
+    /// As [`Starter::start`].
+    pub(super) async fn start_spare(&self) -> Result<Arc<Browser>, Arc<launch::Error>> {
+        let last = *self.demand.last.lock();
+        if let Some(last) = last {
+            let rest = sleep_until(last + COURTESY);
+            tokio::pin!(rest);
+            loop {
+                let risen = self.demand.risen.notified();
+                tokio::pin!(risen);
+                risen.as_mut().enable();
+                if self.demand.waiting.load(Ordering::Relaxed) > 0 {
+                    break;
+                }
+                tokio::select! {
+                    () = &mut rest => break,
+                    () = risen => {}
+                }
+            }
+        }
+        self.start(&Profile::default()).await
     }
 
     /// Starts one browser, after a pause when the last launches failed.
