@@ -580,3 +580,19 @@ async fn more_fetches_than_may_wait_are_refused_clearly() {
     }
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_browser_is_retired_after_so_many_uses() {
+    let broker = Broker::with(|config| config.browser_max_uses = 2).await;
+    for _ in 0..5 {
+        text(&broker, "/shell", FetchStrategy::Browser)
+            .await
+            .unwrap();
+    }
+    let (_, metrics) = broker.ops("/metrics").await;
+    assert!(
+        metrics.contains("berth_browsers_retired_total{reason=\"uses\"} 2"),
+        "{metrics}"
+    );
+    broker.stop().await;
+}
