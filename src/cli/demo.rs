@@ -27,9 +27,10 @@ use crate::{
     deadline::Deadline,
     drain::Drain,
     proto::{
-        AcquireRequest, FetchFormat, FetchRequest, FetchResponse, FetchStrategy, GetRequest,
-        GetStatusRequest, Lease, ReleaseRequest, admin_service_client::AdminServiceClient,
-        fetch_service_client::FetchServiceClient, lease_service_client::LeaseServiceClient,
+        AcquireRequest, BrowserState, FetchFormat, FetchRequest, FetchResponse, FetchStrategy,
+        GetRequest, GetStatusRequest, Lease, ReleaseRequest, WatchStatusRequest,
+        admin_service_client::AdminServiceClient, fetch_service_client::FetchServiceClient,
+        lease_service_client::LeaseServiceClient,
     },
     server::{self, Ended, Server},
     telemetry,
@@ -173,6 +174,7 @@ async fn tell(server: &Server, site: &str, begun: Instant) -> Result<(), Failure
     expect(seen.text.contains("One lantern"), "the page's script ran")?;
     timeout(BOUND, own.closed()).await.map_err(Failure::other)?;
 
+    spare(channel.clone()).await?;
     let begun = Instant::now();
     let warm = acquire(&mut leases).await?;
     step(
@@ -203,6 +205,25 @@ async fn acquire(leases: &mut LeaseServiceClient<Channel>) -> Result<Lease, Fail
     request.set_timeout(BOUND);
     let lease = leases.acquire(request).await?.into_inner().lease;
     lease.ok_or_else(|| Failure::other("the grant has no lease"))
+}
+
+/// Waits until a spare browser stands by, as the broker's status tells.
+async fn spare(channel: Channel) -> Result<(), Failure> {
+    let request = WatchStatusRequest {
+        interval: duration(Duration::from_millis(100)),
+    };
+    let mut admin = AdminServiceClient::new(channel);
+    let mut statuses = admin.watch_status(request).await?.into_inner();
+    let idle = async {
+        while let Some(message) = statuses.message().await? {
+            let browsers = message.status.unwrap_or_default().browsers;
+            if browsers.iter().any(|one| one.state() == BrowserState::Idle) {
+                return Ok(());
+            }
+        }
+        Err(Failure::other("the broker's status ended"))
+    };
+    timeout(BOUND, idle).await.map_err(Failure::other)?
 }
 
 async fn give_back(leases: &mut LeaseServiceClient<Channel>, lease: Lease) -> Result<(), Failure> {
