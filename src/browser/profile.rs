@@ -72,6 +72,10 @@ const FLAGS: [&str; 27] = [
 const FEATURES_OFF: &str = "--disable-features=AutofillServerCommunication,CertificateTransparencyComponentUpdater,\
 MediaRouter,OptimizationHints,Translate,DialMediaRouteProvider,InterestFeedContentSuggestions";
 
+/// The network stack lives in the browser's own process, which saves a process and some 25 MiB a
+/// browser. Its process has no sandbox on Linux anyway.
+const FEATURES_ON: &str = "--enable-features=NetworkServiceInProcess2";
+
 impl Profile {
     /// Whether a warm spare will do.
     #[must_use]
@@ -83,6 +87,7 @@ impl Profile {
     pub(super) fn args(&self) -> Vec<String> {
         let mut args: Vec<String> = FLAGS.iter().map(ToString::to_string).collect();
         args.push(FEATURES_OFF.into());
+        args.push(FEATURES_ON.into());
         if let Some(user_agent) = &self.user_agent {
             args.push(format!("--user-agent={user_agent}"));
         }
@@ -118,7 +123,7 @@ mod tests {
     fn only_what_was_asked_for_is_added() {
         let plain = Profile::default();
         assert!(plain.is_plain());
-        assert_eq!(plain.args().len(), FLAGS.len() + 1);
+        assert_eq!(plain.args().len(), FLAGS.len() + 2);
         assert!(plain.envs().is_empty());
         let own = Profile {
             locale: Some("de-CH".into()),

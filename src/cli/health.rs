@@ -15,7 +15,6 @@ use super::{
 
 /// Ask a broker how it is: exit 0 when it is serving, 1 when not, 69 when it cannot be reached
 #[derive(Args, Clone, Debug)]
-#[command(about, long_about = None)]
 pub(super) struct HealthArgs {
     #[command(flatten)]
     target: Target,
