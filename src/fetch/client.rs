@@ -1,178 +1,159 @@
-//! The one HTTP client of the process: its construction, its permits, its counts.
+//! The HTTP clients of the process: one for going straight, and a few for the proxies in use.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use lru::LruCache;
+use parking_lot::Mutex;
+use reqwest::Certificate;
+use tokio::time::Instant;
+
+use super::{
+    Config,
+    connections::Connections,
+    connector::Counting,
+    proxy::{Kind, Proxy},
 };
-
-use futures::{FutureExt, TryFutureExt, future::BoxFuture};
-use http::{HeaderMap, HeaderValue, header};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::{Layer, Service};
-
-use super::{Config, Error};
-use crate::{deadline::Deadline, metrics::Metrics};
+use crate::metrics::Metrics;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client cannot be built: {0}")]
-pub struct BuildError(#[from] reqwest::Error);
-
-/// What a client without wishes accepts: origins that look at it send their page.
-const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-
-/// The client. It follows no redirects, keeps no cookies and asks no proxy: all of that is decided
-/// per fetch.
-pub(super) fn build(config: &Config, metrics: &Metrics) -> Result<reqwest::Client, BuildError> {
-    let user_agent = config.user_agent.as_deref();
-    let mut headers = HeaderMap::new();
-    headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
-    let client = reqwest::Client::builder()
-        .user_agent(user_agent.unwrap_or(concat!("berth/", env!("CARGO_PKG_VERSION"))))
-        .default_headers(headers)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .connect_timeout(config.connect_timeout)
-        .read_timeout(config.read_timeout)
-        .pool_idle_timeout(config.idle_timeout)
-        .pool_max_idle_per_host(config.max_idle_per_host)
-        .connector_layer(Counting(metrics.clone()))
-        .build()?;
-    Ok(client)
+pub enum BuildError {
+    /// It cannot be set up, as without any trusted roots.
+    #[error("the HTTP client cannot be built: {0}")]
+    Client(#[from] reqwest::Error),
+    /// The directory of the cache cannot be used.
+    #[error("the cache's directory cannot be used: {source}")]
+    Cache {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file of further roots cannot be read.
+    #[error("the certificates of {path} cannot be read: {why}")]
+    Roots {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
 }
 
-/// Counts the connections that come up.
-#[derive(Clone, Debug)]
-struct Counting<S = Metrics>(S);
+/// So many proxies have a client of their own at once.
+const MOST_PROXIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 
-impl<S> Layer<S> for Counting {
-    type Service = Connector<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Connector {
-            inner,
-            metrics: self.0.clone(),
-        }
-    }
+/// The clients. They follow no redirects, keep no cookies, decode nothing and ask no proxy of the
+/// environment: all of that is decided per fetch.
+#[derive(Debug)]
+pub(super) struct Clients {
+    straight: reqwest::Client,
+    /// Whose proxy is a matter of the connection, so each has a pool of its own. One that is not
+    /// asked for any more goes, and its idle connections with it.
+    proxied: Mutex<LruCache<Proxy, (reqwest::Client, Instant)>>,
+    make: Make,
 }
 
-#[derive(Clone, Debug)]
-struct Connector<S> {
-    inner: S,
+/// What every client is made of.
+#[derive(Debug)]
+struct Make {
+    roots: Vec<Certificate>,
+    connections: Connections,
     metrics: Metrics,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    max_idle_per_host: usize,
 }
 
-impl<S, T> Service<T> for Connector<S>
-where
-    S: Service<T>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, target: T) -> Self::Future {
-        let metrics = self.metrics.clone();
-        let connecting = self.inner.call(target);
-        connecting
-            .inspect_ok(move |_connection| metrics.http_connection_opened())
-            .boxed()
-    }
-}
-
-/// Room for so many at once, first come, first served.
-#[derive(Clone, Debug)]
-pub(super) struct Permits {
-    limit: usize,
-    /// So many may wait.
-    queue: u64,
-    free: Arc<Semaphore>,
-    waiting: Arc<AtomicU64>,
-}
-
-impl Permits {
-    pub(super) fn new(limit: usize, queue: usize) -> Self {
-        let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
-        Self {
-            limit,
-            queue: queue as u64,
-            free: Arc::new(Semaphore::new(limit)),
-            waiting: Arc::default(),
-        }
-    }
-
+impl Clients {
     /// # Errors
-    /// [`Error::QueueFull`] at once when too many wait; [`Error::Passed`] at the deadline.
+    /// See [`BuildError`].
+    pub(super) fn new(
+        config: &Config,
+        connections: &Connections,
+        metrics: &Metrics,
+    ) -> Result<Self, BuildError> {
+        let make = Make {
+            roots: match &config.extra_roots {
+                Some(path) => roots(path)?,
+                None => Vec::new(),
+            },
+            connections: connections.clone(),
+            metrics: metrics.clone(),
+            connect_timeout: config.connect_timeout,
+            idle_timeout: config.idle_timeout,
+            max_idle_per_host: config.max_idle_per_host,
+        };
+        Ok(Self {
+            straight: make.client(None)?,
+            proxied: Mutex::new(LruCache::new(MOST_PROXIES)),
+            make,
+        })
+    }
+
+    /// The client that goes through `proxy`.
     ///
-    /// # Cancel safety
-    /// Yes: the place in the queue is lost.
-    pub(super) async fn acquire(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, Error> {
-        let free = Arc::clone(&self.free);
-        if let Ok(permit) = Arc::clone(&free).try_acquire_owned() {
-            return Ok(permit);
+    /// # Errors
+    /// When there cannot be one for this proxy.
+    pub(super) fn of(&self, proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> {
+        let Some(proxy) = proxy else {
+            return Ok(self.straight.clone());
+        };
+        let now = Instant::now();
+        let mut proxied = self.proxied.lock();
+        while let Some((_, (_, used))) = proxied.peek_lru() {
+            if now.saturating_duration_since(*used) < self.make.idle_timeout {
+                break;
+            }
+            proxied.pop_lru();
         }
-        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waits = Waits(&self.waiting);
-        if waiting >= self.queue {
-            return Err(Error::QueueFull { waiting });
+        if let Some((client, used)) = proxied.get_mut(proxy) {
+            *used = now;
+            return Ok(client.clone());
         }
-        let permit = deadline.bound(free.acquire_owned()).await;
-        // Nobody closes the semaphore; if somebody did, nothing could be had of it either.
-        permit.ok().and_then(Result::ok).ok_or(Error::Passed)
-    }
-
-    pub(super) fn active(&self) -> u64 {
-        self.limit.saturating_sub(self.free.available_permits()) as u64
-    }
-
-    pub(super) fn waiting(&self) -> u64 {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    pub(super) const fn limit(&self) -> u64 {
-        self.limit as u64
+        let client = self.make.client(Some(proxy))?;
+        proxied.put(proxy.clone(), (client.clone(), now));
+        Ok(client)
     }
 }
 
-struct Waits<'a>(&'a AtomicU64);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Make {
+    fn client(&self, proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> {
+        let builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .tls_certs_merge(self.roots.iter().cloned())
+            .pool_idle_timeout(self.idle_timeout)
+            .pool_max_idle_per_host(self.max_idle_per_host)
+            .connector_layer(Counting {
+                limit: self.connect_timeout,
+                connections: self.connections.clone(),
+                metrics: self.metrics.clone(),
+            });
+        let Some(proxy) = proxy else {
+            return builder.build();
+        };
+        // Names are resolved where the traffic leaves, as browsers do it.
+        let address = match proxy.kind() {
+            Kind::Socks5 => proxy.address().replacen("socks5://", "socks5h://", 1),
+            Kind::Http | Kind::Https => proxy.address().to_owned(),
+        };
+        let mut through = reqwest::Proxy::all(address)?;
+        if let Some((name, password)) = proxy.credentials() {
+            through = through.basic_auth(name, password);
+        }
+        builder.proxy(through).build()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn permits_are_counted_and_waits_end() {
-        let permits = Permits::new(1, 10);
-        let held = permits.acquire(Deadline::after(Duration::ZERO)).await;
-        assert_eq!((permits.active(), permits.waiting()), (1, 0));
-        let refused = permits
-            .acquire(Deadline::after(Duration::from_secs(1)))
-            .await;
-        assert!(matches!(refused, Err(Error::Passed)));
-        let waiting = permits.acquire(Deadline::after(Duration::from_secs(9)));
-        tokio::pin!(waiting);
-        assert!(futures::poll!(&mut waiting).is_pending());
-        assert_eq!(permits.waiting(), 1);
-        drop(held);
-        let held = waiting.await;
-        assert!(held.is_ok());
-        assert_eq!((permits.active(), permits.waiting()), (1, 0));
+fn roots(path: &PathBuf) -> Result<Vec<Certificate>, BuildError> {
+    let failed = |why: String| BuildError::Roots {
+        path: path.clone(),
+        why,
+    };
+    let read = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    let read = Certificate::from_pem_bundle(&read).map_err(|error| failed(error.to_string()))?;
+    if read.is_empty() {
+        return Err(failed("there is none in it".into()));
     }
+    Ok(read)
 }

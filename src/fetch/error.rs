@@ -1,5 +1,8 @@
 //! Why there is no answer to a fetch.
 
+use std::io::ErrorKind;
+
+use super::connector::TooSlow;
 use crate::browser::{self, page};
 
 /// Why there is no answer to a fetch. What an origin answers is data, whatever its status.
@@ -35,6 +38,9 @@ pub enum Error {
     /// The origin broke the protocol, or what came is no page.
     #[error("the origin's answer is unusable: {0}")]
     Protocol(String),
+    /// The document is more than can be read for its content.
+    #[error("{0}")]
+    TooComplex(String),
     /// The answer is larger than the caller takes.
     #[error("the answer is larger than {limit} bytes")]
     TooLarge {
@@ -50,6 +56,12 @@ pub enum Error {
     /// The caller's deadline passed, for no reason of the origin's.
     #[error("the deadline passed")]
     Passed,
+    /// The caller's deadline passed while the page was not as it was to be.
+    #[error("the deadline passed while waiting for {0}")]
+    Unmet(String),
+    /// The page came, but what was asked of it does not hold.
+    #[error("{0}")]
+    Condition(String),
     /// The request makes no sense.
     #[error("{0}: {1}")]
     BadRequest(&'static str, String),
@@ -65,7 +77,8 @@ impl Error {
                 "pool_exhausted"
             }
             Self::Browser(browser::Error::Draining) => "draining",
-            Self::Browser(browser::Error::Passed) | Self::Passed => "deadline",
+            Self::Browser(browser::Error::Passed) | Self::Passed | Self::Unmet(_) => "deadline",
+            Self::Condition(_) => "page_condition",
             Self::Browser(
                 browser::Error::Unavailable(_)
                 | browser::Error::Unknown(_)
@@ -77,38 +90,34 @@ impl Error {
             Self::Tls(_) => "origin_tls",
             Self::Timeout { .. } => "origin_timeout",
             Self::Protocol(_) | Self::TooManyRedirects { .. } => "origin_protocol",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::TooComplex(_) => "too_large",
             Self::BadRequest(..) => "bad_request",
         }
     }
 
     /// What a failed request of the HTTP client means.
-    pub(super) fn of_http(error: &reqwest::Error) -> Self {
+    pub(super) fn of_http(error: &(dyn std::error::Error + 'static)) -> Self {
         let chain = Chain(error);
+        if let Some(slow) = chain.find::<TooSlow>() {
+            return Self::Timeout {
+                what: slow.to_string(),
+            };
+        }
         let words = chain.words();
-        let io = chain.io();
-        let connecting = error.is_connect();
         if chain.any(|one| one == "dns error") {
             return Self::Dns(words);
         }
-        if error.is_timeout() || io == Some(std::io::ErrorKind::TimedOut) {
-            let what = if connecting {
-                "to connect"
-            } else {
-                "to answer"
-            };
-            return Self::Timeout { what: what.into() };
+        if chain.tls() {
+            return Self::Tls(words);
         }
-        match io {
+        match chain.io() {
+            Some(ErrorKind::TimedOut) => Self::Timeout { what: words },
             Some(
-                std::io::ErrorKind::ConnectionRefused
-                | std::io::ErrorKind::HostUnreachable
-                | std::io::ErrorKind::NetworkUnreachable
-                | std::io::ErrorKind::AddrNotAvailable,
+                ErrorKind::ConnectionRefused
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::AddrNotAvailable,
             ) => Self::Refused(words),
-            // The TLS layer's errors are wrapped as bad data.
-            Some(std::io::ErrorKind::InvalidData) if connecting => Self::Tls(words),
-            _ if connecting && chain.any(|one| one.contains("tls handshake")) => Self::Tls(words),
             _ => Self::Protocol(words),
         }
     }
@@ -124,6 +133,9 @@ impl Error {
             page::Error::Timeout(what) => Self::Timeout { what },
             page::Error::Redirects => Self::TooManyRedirects { limit: redirects },
             page::Error::TooLarge { limit } => Self::TooLarge { limit },
+            page::Error::Unmet(what) => Self::Unmet(what),
+            page::Error::Condition(what) => Self::Condition(what),
+            page::Error::Option { option, message } => Self::BadRequest(option, message),
             error @ (page::Error::Aborted | page::Error::Net(_) | page::Error::Cdp(_)) => {
                 Self::Protocol(error.to_string())
             }
@@ -143,8 +155,32 @@ impl Chain<'_> {
         self.each().any(|error| is(&error.to_string()))
     }
 
+    fn find<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.each().find_map(|error| error.downcast_ref())
+    }
+
+    /// Whether it is the TLS layer's. Its errors are wrapped as those of the operating system, and
+    /// so are an origin's that does not speak TLS.
+    fn tls(&self) -> bool {
+        let mut wrapped = self
+            .each()
+            .filter_map(<dyn std::error::Error>::downcast_ref);
+        wrapped.any(|mut error: &std::io::Error| {
+            loop {
+                match error.get_ref() {
+                    Some(inner) if inner.is::<rustls::Error>() => return true,
+                    Some(inner) => match inner.downcast_ref() {
+                        Some(inner) => error = inner,
+                        None => return false,
+                    },
+                    None => return false,
+                }
+            }
+        })
+    }
+
     /// The kind of the innermost error of the operating system or the TLS layer.
-    fn io(&self) -> Option<std::io::ErrorKind> {
+    fn io(&self) -> Option<ErrorKind> {
         let errors = self
             .each()
             .filter_map(<dyn std::error::Error>::downcast_ref);
@@ -156,7 +192,7 @@ impl Chain<'_> {
         Some(innermost.kind())
     }
 
-    /// From the second error on: the first repeats the URL, which may hold a password.
+    /// From the second error on: the first only says that it went wrong.
     fn words(&self) -> String {
         let mut words: Vec<_> = self.each().skip(1).map(ToString::to_string).collect();
         words.dedup();
@@ -188,8 +224,11 @@ mod tests {
             },
             Error::Protocol(String::new()),
             Error::TooLarge { limit: 1 },
+            Error::TooComplex(String::new()),
             Error::TooManyRedirects { limit: 1 },
             Error::Passed,
+            Error::Unmet(String::new()),
+            Error::Condition(String::new()),
             Error::BadRequest("url", String::new()),
         ];
         for error in errors {

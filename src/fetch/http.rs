@@ -1,15 +1,17 @@
-//! The HTTP way: redirects followed by hand, bodies read up to a bound.
+//! The HTTP way: redirects followed by hand, cookies kept on the way.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, header};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Version, header};
 
 use super::{
     Error, Fetcher, Request,
+    cookies::Jar,
+    exchange::{Answer, Times},
     redirect::Hop,
-    response::{Redirect, public},
+    response::{CacheState, Redirect, public},
+    retry_after::retry_after,
 };
 use crate::deadline::Deadline;
 
@@ -17,14 +19,21 @@ use crate::deadline::Deadline;
 #[derive(Debug)]
 pub(super) struct Brought {
     pub(super) final_url: String,
+    pub(super) host: Option<String>,
     pub(super) redirects: Vec<Redirect>,
     pub(super) status: u16,
     pub(super) headers: Vec<(String, Vec<u8>)>,
     pub(super) content_type: Option<String>,
     pub(super) body: Bytes,
-    pub(super) queue: Duration,
-    pub(super) first_byte: Duration,
-    pub(super) read: Duration,
+    /// The body is in a coding that is not known.
+    pub(super) coded: bool,
+    pub(super) protocol: &'static str,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) cache: CacheState,
+    pub(super) age: Option<Duration>,
+    pub(super) times: Times,
+    /// A cookie was set, on the way or at its end.
+    pub(super) cookies_set: bool,
 }
 
 impl Brought {
@@ -74,9 +83,8 @@ impl Fetcher {
         request: &Request,
         deadline: Deadline,
     ) -> Result<Brought, Error> {
-        let began = Instant::now();
-        let permit = self.0.connections.acquire(deadline).await?;
-        let queue = began.elapsed();
+        let mut jar = Jar::new(&request.cookies, &request.url)
+            .map_err(|(at, why)| Error::BadRequest("cookies", format!("number {at}: {why}")))?;
         let mut hop = Hop {
             url: request.url.clone(),
             method: request.method.clone(),
@@ -86,28 +94,27 @@ impl Fetcher {
         if let Some(user_agent) = &request.user_agent {
             let value = HeaderValue::from_str(user_agent);
             let value = value.map_err(|bad| Error::BadRequest("user_agent", bad.to_string()))?;
+            hop.headers.retain(|(name, _)| name != header::USER_AGENT);
             hop.headers.push((header::USER_AGENT, value));
         }
         let mut redirects: Vec<Redirect> = Vec::new();
-        let sent = Instant::now();
+        let mut times = Times::default();
+        let mut cookies_set = false;
         loop {
-            let response = self.send(&hop, deadline).await?;
-            let status = response.status();
-            let location = response.headers().get(header::LOCATION);
+            let mut headers = hop.sent(self.0.config.user_agent.as_deref());
+            if let Some(cookies) = jar.header(&hop.url, headers.get(header::COOKIE)) {
+                headers.insert(header::COOKIE, cookies);
+            }
+            let got = self.0.obtain(&hop, &headers, request, deadline).await?;
+            times = times.then(got.answer.times);
+            cookies_set |= got.answer.headers.contains_key(header::SET_COOKIE);
+            jar.keep(&got.answer.headers, &hop.url);
+            let status = got.answer.status;
+            let location = got.answer.headers.get(header::LOCATION);
             let Some(next) = hop.next(status, location)? else {
-                let first_byte = sent.elapsed();
-                let brought = Brought {
-                    final_url: public(&hop.url),
-                    redirects,
-                    status: status.as_u16(),
-                    headers: headers(&response),
-                    content_type: content_type(&response),
-                    body: Bytes::new(),
-                    queue,
-                    first_byte,
-                    read: Duration::ZERO,
-                };
-                return read(brought, response, request.max_bytes, permit, deadline).await;
+                let mut brought = brought(&hop, redirects, got, times);
+                brought.cookies_set = cookies_set;
+                return Ok(brought);
             };
             if redirects.len() >= request.max_redirects as usize {
                 return Err(Error::TooManyRedirects {
@@ -121,66 +128,53 @@ impl Fetcher {
             hop = next;
         }
     }
+}
 
-    async fn send(&self, hop: &Hop, deadline: Deadline) -> Result<reqwest::Response, Error> {
-        let request = self.0.client.request(hop.method.clone(), hop.url.clone());
-        // Set as a whole: a header given twice is sent twice, in place of the client's own.
-        let request = request
-            .headers(hop.headers.iter().cloned().collect())
-            .body(hop.body.clone());
-        self.0.metrics.http_requested();
-        match deadline.bound(request.send()).await {
-            Ok(sent) => sent.map_err(|error| Error::of_http(&error)),
-            Err(_passed) => Err(Error::Timeout {
-                what: "no answer before the deadline".into(),
-            }),
-        }
+/// An answer, and where it came from.
+#[derive(Debug)]
+pub(super) struct Got {
+    pub(super) answer: Answer,
+    pub(super) cache: CacheState,
+    pub(super) age: Option<Duration>,
+}
+
+fn brought(hop: &Hop, redirects: Vec<Redirect>, got: Got, times: Times) -> Brought {
+    let Got { answer, cache, age } = got;
+    Brought {
+        final_url: public(&hop.url),
+        host: hop.url.host_str().map(str::to_owned),
+        redirects,
+        status: answer.status.as_u16(),
+        content_type: content_type(&answer.headers),
+        retry_after: retry_after(&answer.headers, SystemTime::now()),
+        headers: headers(&answer.headers),
+        body: answer.body,
+        coded: answer.coded,
+        protocol: protocol(answer.version),
+        cache,
+        age,
+        times,
+        cookies_set: false,
     }
 }
 
-/// Reads the body, which ends the connection's use: `permit` is free after that.
-async fn read(
-    mut brought: Brought,
-    mut response: reqwest::Response,
-    limit: u64,
-    permit: OwnedSemaphorePermit,
-    deadline: Deadline,
-) -> Result<Brought, Error> {
-    let began = Instant::now();
-    let too_large = || Err(Error::TooLarge { limit });
-    // Known only for bodies that are not compressed.
-    if response.content_length().is_some_and(|size| size > limit) {
-        return too_large();
+const fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
     }
-    let mut body = BytesMut::new();
-    loop {
-        let chunk = deadline.bound(response.chunk()).await;
-        let chunk = chunk.map_err(|_passed| Error::Timeout {
-            what: "the body did not end before the deadline".into(),
-        })?;
-        let Some(chunk) = chunk.map_err(|error| Error::of_http(&error))? else {
-            break;
-        };
-        if (body.len() + chunk.len()) as u64 > limit {
-            return too_large();
-        }
-        body.extend_from_slice(&chunk);
-    }
-    drop(permit);
-    brought.body = body.freeze();
-    brought.read = began.elapsed();
-    Ok(brought)
 }
 
-fn headers(response: &reqwest::Response) -> Vec<(String, Vec<u8>)> {
-    let headers = response.headers().iter();
+fn headers(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     headers
+        .iter()
         .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
         .collect()
 }
 
-fn content_type(response: &reqwest::Response) -> Option<String> {
-    let value = response.headers().get(header::CONTENT_TYPE)?;
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
@@ -191,14 +185,19 @@ mod tests {
     fn brought(content_type: Option<&str>, body: &'static str) -> Brought {
         Brought {
             final_url: String::new(),
+            host: None,
             redirects: Vec::new(),
             status: 200,
             headers: Vec::new(),
             content_type: content_type.map(str::to_owned),
             body: Bytes::from_static(body.as_bytes()),
-            queue: Duration::ZERO,
-            first_byte: Duration::ZERO,
-            read: Duration::ZERO,
+            coded: false,
+            protocol: "HTTP/1.1",
+            retry_after: None,
+            cache: CacheState::Miss,
+            age: None,
+            times: Times::default(),
+            cookies_set: false,
         }
     }
 

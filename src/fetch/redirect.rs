@@ -1,7 +1,7 @@
 //! What follows from a redirect, as browsers do it (Fetch standard, HTTP-redirect fetch).
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::{Error, Request};
@@ -26,7 +26,17 @@ const OF_BODY: [HeaderName; 4] = [
     header::CONTENT_TYPE,
 ];
 
+/// Whether `status` leads on when it says where to.
+const fn leads_on(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301..=303 | 307 | 308)
+}
+
 impl Hop {
+    /// Whether a response of `status` is on the way only, and nobody sees its body.
+    pub(super) fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
+        leads_on(status) && headers.contains_key(header::LOCATION)
+    }
+
     /// Where a response of `status` leads on to; `None` when it is no redirect.
     ///
     /// # Errors
@@ -36,8 +46,7 @@ impl Hop {
         status: StatusCode,
         location: Option<&HeaderValue>,
     ) -> Result<Option<Self>, Error> {
-        let (true, Some(location)) = (matches!(status.as_u16(), 301..=303 | 307 | 308), location)
-        else {
+        let (true, Some(location)) = (leads_on(status), location) else {
             return Ok(None);
         };
         let location = String::from_utf8_lossy(location.as_bytes());

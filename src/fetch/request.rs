@@ -1,10 +1,12 @@
 //! What a caller wants fetched.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
 use url::Url;
 
-use super::Error;
+use super::{Cookie, Error, InBrowser, Proxy};
 use crate::browser::Viewport;
 pub use crate::browser::page::{Picture, Screenshot, WaitUntil};
 
@@ -31,6 +33,14 @@ pub enum Format {
     Text,
     /// A picture.
     Screenshot,
+    /// The page, printed.
+    Pdf,
+    /// The main content as Markdown.
+    Markdown,
+    /// The links.
+    Links,
+    /// What the document says about itself.
+    Metadata,
 }
 
 /// A set of [`Format`]s.
@@ -85,6 +95,25 @@ pub struct Request {
     pub max_bytes: u64,
     /// So many redirects are followed; one more is an error.
     pub max_redirects: u32,
+    /// Cookies, besides those that origins set on the way.
+    pub cookies: Vec<Cookie>,
+    /// The proxy to go through.
+    pub proxy: Option<Proxy>,
+    /// What may serve of what is kept, and what may be kept.
+    pub cache: CacheControl,
+    /// What of it only a browser does.
+    pub page: InBrowser,
+}
+
+/// How long an answer that is kept may serve, and whether one is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheControl {
+    /// An answer that the origin gave longer ago does not serve.
+    pub max_age: Option<Duration>,
+    /// The origin is asked, whatever is kept.
+    pub bypass: bool,
+    /// Neither served from what is kept nor kept.
+    pub no_store: bool,
 }
 
 /// Why a text is no target of a fetch.
@@ -138,6 +167,10 @@ impl Request {
             screenshot: Screenshot::default(),
             max_bytes: 16 << 20,
             max_redirects: 10,
+            cookies: Vec::new(),
+            proxy: None,
+            cache: CacheControl::default(),
+            page: InBrowser::default(),
         }
     }
 
@@ -176,24 +209,20 @@ impl Request {
         if let Some((name, _)) = reserved {
             return bad("headers", &format!("`{name}` is the client's own to set"));
         }
-        let pictures = self.formats.has(Format::Screenshot);
-        match self.strategy {
-            Strategy::Http if pictures => {
-                return bad("strategy", "a screenshot needs a browser");
-            }
-            Strategy::Auto if pictures && self.needs_http().is_some() => {
-                return bad("formats", "a screenshot needs a browser, the request HTTP");
-            }
-            Strategy::Browser => match self.needs_http() {
+        self.validate_way()?;
+        if self.strategy == Strategy::Browser {
+            match self.needs_http() {
                 Some("method") => return bad("method", "a browser sends GET only"),
                 Some("body") => return bad("body", "a browser sends no body"),
+                Some("proxy_url") => {
+                    return bad("proxy_url", "a browser tells a socks5 proxy no name");
+                }
                 Some(_) => {
                     let why = "a browser would send credentials to every host of the page";
                     return bad("headers", why);
                 }
                 None => {}
-            },
-            Strategy::Http | Strategy::Auto => {}
+            }
         }
         if self.user_agent.as_deref().is_some_and(invalid_value) {
             return bad("user_agent", "not a header's value");
@@ -210,6 +239,8 @@ impl Request {
             Some("body")
         } else if self.headers.iter().any(|(name, _)| SECRET.contains(name)) {
             Some("headers")
+        } else if self.proxy.as_ref().is_some_and(Proxy::is_http_only) {
+            Some("proxy_url")
         } else {
             None
         }
