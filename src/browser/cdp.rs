@@ -185,6 +185,26 @@ impl Cdp {
         }
     }
 
+    /// Sends `command` to a session whose answer is of no interest.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Malformed`].
+    pub fn tell<C: Command>(&self, session: &SessionId, command: &C) -> Result<(), Error> {
+        let method = command.identifier();
+        let params = serde_json::to_value(command);
+        let params = params.map_err(|source| Error::Malformed {
+            method: method.clone(),
+            source,
+        })?;
+        let (reply, _nobody) = oneshot::channel();
+        self.send(Request::Call {
+            method,
+            session: Some(session.clone()),
+            params,
+            reply,
+        })
+    }
+
     /// Opens a view on a session: commands go to it, and the named events are heard.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -131,6 +132,11 @@ impl Browser {
     #[must_use]
     pub const fn pid(&self) -> i32 {
         self.process.pid()
+    }
+
+    /// The directory that is its own and goes with it.
+    pub(super) fn dir(&self) -> &Path {
+        self.process.dir()
     }
 
     /// Whether the browser itself and its first page answer within `deadline`. A browser that

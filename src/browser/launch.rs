@@ -1,7 +1,6 @@
 //! From a program on disk to a browser with one page that has just answered.
 
 use std::{
-    collections::VecDeque,
     net::SocketAddr,
     path::PathBuf,
     sync::{
@@ -11,6 +10,17 @@ use std::{
     time::Duration,
 };
 
+use super::{
+    Profile,
+    cdp::{self, Cdp},
+    chrome::{Browser, BrowserId, Endpoint, Product},
+    executable::{self, Executable},
+    process::{Exit, Kill, Process},
+    registry::Registry,
+    rundir::RunDir,
+    said::{endpoint, last_words, listen},
+};
+use crate::{deadline::Deadline, drain::Drain};
 use chromiumoxide::cdp::{
     browser_protocol::{
         browser::GetVersionParams,
@@ -18,25 +28,6 @@ use chromiumoxide::cdp::{
     },
     js_protocol::runtime::EvaluateParams,
 };
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::ChildStderr,
-    sync::watch,
-};
-
-use super::{
-    Profile,
-    cdp::{self, Cdp},
-    chrome::{Browser, BrowserId, Endpoint, Product},
-    executable::{self, Executable},
-    process::{Exit, Process},
-    registry::Registry,
-    rundir::RunDir,
-};
-use crate::{deadline::Deadline, drain::Drain};
-
-/// How much of the browser's last words is kept, in lines.
-const LAST_WORDS: usize = 20;
 
 /// Starts browsers.
 #[derive(Debug)]
@@ -134,7 +125,8 @@ impl Launcher {
         }
     }
 
-    /// Starts a browser and waits until its page answers.
+    /// Starts a browser and waits until its page answers. One that is not ready after a third of
+    /// the time is more likely stuck than slow: it is killed, and another has the rest of the time.
     ///
     /// # Errors
     /// See [`Error`]; nothing is left of a browser that failed to start.
@@ -150,6 +142,17 @@ impl Launcher {
 
     async fn start(&self, profile: &Profile) -> Result<Browser, Error> {
         let deadline = Deadline::after(self.timeout);
+        let patience = self.timeout / 3;
+        match self.attempt(profile, deadline.within(patience)).await {
+            Err(error @ Error::Timeout { .. }) => {
+                tracing::warn!(%error, after = ?patience, "browser.launch_stuck");
+                self.attempt(profile, deadline).await
+            }
+            started => started,
+        }
+    }
+
+    async fn attempt(&self, profile: &Profile, deadline: Deadline) -> Result<Browser, Error> {
         let executable = Executable::find(self.executable.as_deref())?;
         let id = BrowserId(self.next.fetch_add(1, Ordering::Relaxed));
         let spawn_error = |source| Error::Spawn {
@@ -198,30 +201,25 @@ impl Launcher {
             _ = exit.wait_for(Option::is_some) => Ok(Err(cdp::Error::Closed)),
         };
         let path = executable.path;
-        match outcome {
-            Ok(Ok(parts)) => Ok(Browser::new(id, process, parts, entry)),
-            Ok(Err(cdp::Error::Closed)) => Err(Error::Exited {
+        let error = match outcome {
+            Ok(Ok(parts)) => return Ok(Browser::new(id, process, parts, entry)),
+            Ok(Err(cdp::Error::Closed)) => Error::Exited {
                 path,
                 exit: describe(deadline, &process).await,
                 words: last_words(words, deadline).await,
-            }),
-            Ok(Err(cdp::Error::Timeout(_))) | Err(_) => Err(Error::Timeout {
+            },
+            Ok(Err(cdp::Error::Timeout(_))) | Err(_) => Error::Timeout {
                 path,
                 limit: self.timeout,
                 words: words.borrow().join(),
-            }),
-            Ok(Err(source)) => Err(Error::Cdp { path, source }),
-        }
+            },
+            Ok(Err(source)) => Error::Cdp { path, source },
+        };
+        // Its place is not free, and no other may be started in it, before nothing of it is left.
+        process.kill(Kill::Hung);
+        process.gone().cancelled().await;
+        Err(error)
     }
-}
-
-/// All that a browser said which has ended: some of it may still be on its way. A descendant that
-/// lives on may keep the way open, so it is not waited for long.
-async fn last_words(mut said: watch::Receiver<Said>, deadline: Deadline) -> String {
-    let all = async { while said.changed().await.is_ok() {} };
-    // What came until then is what there is.
-    let _ = deadline.within(Duration::from_millis(250)).bound(all).await;
-    said.borrow().join()
 }
 
 /// A browser that closes its standard error is about to end: how it did is known a moment later.
@@ -301,62 +299,8 @@ async fn attach(url: &str, deadline: Deadline, drain: &Drain) -> Result<Parts, c
     })
 }
 
-/// What a browser said on its standard error: where it listens, and its last words.
-#[derive(Clone, Debug, Default)]
-struct Said {
-    endpoint: Option<String>,
-    last: VecDeque<String>,
-}
-
-impl Said {
-    fn hear(&mut self, line: String) {
-        if let Some(url) = line.strip_prefix("DevTools listening on ") {
-            self.endpoint = Some(url.trim().to_owned());
-        }
-        if self.last.len() == LAST_WORDS {
-            self.last.pop_front();
-        }
-        self.last.push_back(line);
-    }
-
-    fn join(&self) -> String {
-        let lines: Vec<_> = self.last.iter().map(String::as_str).collect();
-        lines.join(" | ")
-    }
-}
-
-/// Reads a browser's standard error until it ends: a full pipe would block the browser.
-fn listen(stderr: ChildStderr, drain: &Drain) -> watch::Receiver<Said> {
-    /// A line longer than this is cut: no browser may fill our memory with words.
-    const LONGEST: u64 = 4096;
-    let (said, hear) = watch::channel(Said::default());
-    drain.spawn(async move {
-        let mut stderr = BufReader::new(stderr);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let mut limited = tokio::io::AsyncReadExt::take(&mut stderr, LONGEST);
-            match limited.read_until(b'\n', &mut line).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {
-                    let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                    tracing::trace!(line = text, "browser said");
-                    said.send_modify(|said| said.hear(text));
-                }
-            }
-        }
-    });
-    hear
-}
-
-/// Where the browser listens; `None` when it fell silent without saying so.
-async fn endpoint(mut said: watch::Receiver<Said>) -> Option<String> {
-    let said = said.wait_for(|said| said.endpoint.is_some()).await.ok()?;
-    said.endpoint.clone()
-}
-
 impl Endpoint {
-    fn parse(url: &str) -> Option<Self> {
+    pub(super) fn parse(url: &str) -> Option<Self> {
         let rest = url.strip_prefix("ws://")?;
         let slash = rest.find('/')?;
         let addr: SocketAddr = rest.get(..slash)?.parse().ok()?;
@@ -372,23 +316,4 @@ fn small_shared_memory() -> bool {
     const ENOUGH: u64 = 512 << 20;
     nix::sys::statvfs::statvfs("/dev/shm")
         .map_or(true, |shm| shm.blocks() * shm.fragment_size() < ENOUGH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_endpoint_is_read_from_what_the_browser_says() {
-        let mut said = Said::default();
-        for n in 0..30 {
-            said.hear(format!("noise {n}"));
-        }
-        assert_eq!(said.last.len(), LAST_WORDS);
-        said.hear("DevTools listening on ws://127.0.0.1:4242/devtools/browser/x-y".into());
-        let endpoint = Endpoint::parse(said.endpoint.as_deref().unwrap()).unwrap();
-        assert_eq!(endpoint.addr, "127.0.0.1:4242".parse().unwrap());
-        assert_eq!(endpoint.path, "/devtools/browser/x-y");
-        assert!(said.join().ends_with("x-y"));
-    }
 }

@@ -24,6 +24,7 @@ mod profile;
 mod queue;
 mod registry;
 mod rundir;
+mod said;
 mod seats;
 mod starter;
 mod supervisor;

@@ -4,41 +4,57 @@
 //! the seat free again. Only three domains are enabled, and everything that a page can do to keep
 //! its visitor (dialogs, downloads, endless scripts, crashes) ends the visit or is dismissed.
 
+mod download;
 mod error;
+mod first;
+mod gate;
 mod navigation;
 mod options;
+mod picture;
+mod prepare;
 mod room;
+mod traffic;
+mod wait;
+mod windows;
 
 use std::time::Duration;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use chromiumoxide::{
     cdp::{
         browser_protocol::{
-            browser::{SetDownloadBehaviorBehavior, SetDownloadBehaviorParams},
             network,
-            page::{
-                self, CaptureScreenshotFormat, CaptureScreenshotParams, GetLayoutMetricsParams,
-                HandleJavaScriptDialogParams, NavigateParams,
-            },
+            page::{HandleJavaScriptDialogParams, NavigateParams},
             target::{AttachToTargetParams, CreateTargetParams, SessionId},
         },
-        js_protocol::runtime::EvaluateParams,
+        js_protocol::runtime::{EvaluateParams, TerminateExecutionParams},
     },
     types::Command,
 };
 use serde_json::Value;
+use tokio::time::Instant;
 
-pub use self::{
-    error::Error,
-    navigation::{Document, WaitUntil},
-    options::{Contents, PageOptions, Picture, Screenshot, Want},
-};
 use self::{
+    download::Download,
+    gate::Gate,
     navigation::{Asks, EVENTS, Navigation},
-    options::prepare,
+    picture::decode,
+    prepare::prepare,
     room::Room,
+    traffic::Traffic,
+    windows::Opened,
+};
+pub use self::{
+    download::Downloaded,
+    error::Error,
+    first::First,
+    navigation::{Document, WaitUntil},
+    options::{
+        Area, Blocking, ColorScheme, Contents, Cookie, Media, PageOptions, Pdf, Picture, Rect,
+        Resource, Screenshot, Upstream, Want,
+    },
+    picture::Pictured,
+    wait::Conditions,
 };
 use super::{
     Seat,
@@ -49,17 +65,24 @@ use crate::deadline::Deadline;
 /// How long a page that is there may say that it will leave before it is believed to stay.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// No side of a picture is longer, in CSS pixels: the compositor has no texture for more.
-const LONGEST_SIDE: f64 = 16384.0;
-
 /// A page in a context of its own. Dropping it disposes of the context, then frees the seat.
 #[derive(Debug)]
 pub struct Page {
     cdp: Cdp,
     id: SessionId,
     navigation: Navigation,
+    traffic: Traffic,
+    /// Since when the page is there, where its network is waited for.
+    there: Option<Instant>,
+    gate: Option<Gate>,
+    download: Option<Download>,
+    opened: Opened,
+    /// Device pixels per CSS pixel.
+    scale: f64,
     main_request: Option<network::RequestId>,
     lost: bool,
+    /// What answers the next request for the document.
+    first: Option<First>,
     room: Room,
 }
 
@@ -67,7 +90,7 @@ impl Page {
     /// Opens a blank page in a context of its own in `seat`.
     ///
     /// # Errors
-    /// [`Error::Lost`], [`Error::Passed`], [`Error::Cdp`].
+    /// [`Error::Option`], [`Error::Lost`], [`Error::Passed`], [`Error::Cdp`].
     ///
     /// # Cancel safety
     /// Yes: what was opened is disposed of before the seat is free.
@@ -76,31 +99,35 @@ impl Page {
         options: &PageOptions,
         deadline: Deadline,
     ) -> Result<Self, Error> {
-        let cdp = seat.browser().cdp().clone();
-        let mut room = Room::open(seat, deadline).await?;
+        let browser = std::sync::Arc::clone(seat.browser());
+        let cdp = browser.cdp().clone();
+        let gate = Gate::of(options);
+        let mut room = Room::open(seat, options.proxy.as_ref(), deadline).await?;
+        let download = options.capture.map(|limit| room.downloads(limit));
         let context = room.context().clone();
         let mut create = CreateTargetParams::new("about:blank");
         create.browser_context_id = Some(context.clone());
-        let mut deny = SetDownloadBehaviorParams::new(SetDownloadBehaviorBehavior::Deny);
-        deny.browser_context_id = Some(context);
-        let (denied, created) = tokio::join!(
-            cdp.call(None, deny, deadline),
-            cdp.call(None, create, deadline)
-        );
-        denied?;
-        let target = created?.target_id;
+        let target = cdp.call(None, create, deadline).await?.target_id;
         let mut attach = AttachToTargetParams::new(target.clone());
         attach.flatten = Some(true);
         let id = cdp.call(None, attach, deadline).await?.session_id;
         room.session = Some(cdp.session(id.clone(), EVENTS)?);
-        prepare(&cdp, &id, options, deadline).await?;
+        let helpers = (gate.as_ref(), download.as_ref());
+        prepare(&browser, &context, &id, options, helpers, deadline).await?;
         Ok(Self {
             cdp,
             id,
             // A page's main frame has the name of its target.
             navigation: Navigation::new(target.inner().clone()),
+            traffic: Traffic::new(),
+            there: None,
+            gate,
+            download,
+            opened: Opened::default(),
+            scale: options.viewport.map_or(1.0, |view| view.scale.max(1.0)),
             main_request: None,
             lost: false,
+            first: None,
             room,
         })
     }
@@ -110,7 +137,8 @@ impl Page {
     ///
     /// # Errors
     /// See [`Error`]; [`Error::Timeout`] when the deadline passed before the origin answered,
-    /// [`Error::Passed`] when it passed before the page was there.
+    /// [`Error::Passed`] when it passed before the page was there, [`Error::Unmet`] when only its
+    /// network was not idle.
     ///
     /// # Cancel safety
     /// Yes; the page is then anywhere.
@@ -121,6 +149,8 @@ impl Page {
         deadline: Deadline,
     ) -> Result<Document, Error> {
         self.navigation.begin(wait);
+        self.traffic = Traffic::new();
+        self.there = None;
         let navigated = self.run(NavigateParams::new(url), deadline).await;
         let navigated = navigated.map_err(|error| match error {
             Error::Passed => Error::Timeout("no answer before the deadline".into()),
@@ -130,45 +160,53 @@ impl Page {
             .loader_id
             .map(|id| network::RequestId::from(id.inner().clone()));
         if let Some(text) = navigated.error_text.filter(|text| !text.is_empty()) {
-            return self.without_page(&text);
+            return self.without_page(&text, deadline).await;
         }
         self.settle(deadline).await?;
         let document = self.navigation.document();
         document.ok_or_else(|| Error::Net("the page came from nowhere".into()))
     }
 
-    /// Waits until the page is there and stays there.
-    async fn settle(&mut self, deadline: Deadline) -> Result<(), Error> {
-        while !self.navigation.is_settled() {
-            // Events that never end would keep the bound below from being looked at.
-            if deadline.has_passed() {
-                return Err(Error::Passed);
-            }
-            let patience = if self.navigation.lingers() {
-                deadline.within(LINGER)
-            } else {
-                deadline
-            };
-            match patience.bound(self.room.event()).await {
-                Ok(event) => self.hear(&event?, deadline).await?,
-                Err(_passed) if self.navigation.lingers() => self.navigation.stays(),
-                Err(_passed) => return Err(Error::Passed),
-            }
+    /// A response without anything to show is one all the same, and so is one that is to be saved.
+    async fn without_page(&mut self, text: &str, deadline: Deadline) -> Result<Document, Error> {
+        const NO_CONTENT: [u16; 2] = [204, 205];
+        // What the browser heard of the response it told before its answer.
+        while let Some(event) = self.room.event_now() {
+            self.hear(&event?, deadline).await?;
         }
-        Ok(())
+        let empty = text == "net::ERR_HTTP_RESPONSE_CODE_FAILURE";
+        let error = Error::of_navigation(text);
+        let Some(document) = self.navigation.unshown() else {
+            return Err(error);
+        };
+        let empty = empty || NO_CONTENT.contains(&document.status);
+        if !empty && !matches!(error, Error::Aborted) {
+            return Err(error);
+        }
+        Ok(Document {
+            blank: true,
+            download: !empty,
+            ..document
+        })
     }
 
-    /// A response without anything to show is one all the same.
-    fn without_page(&mut self, text: &str) -> Result<Document, Error> {
-        const NO_CONTENT: [u16; 2] = [204, 205];
-        let empty = text == "net::ERR_HTTP_RESPONSE_CODE_FAILURE";
-        let document = self.navigation.unshown();
-        match document {
-            Some(document) if empty || NO_CONTENT.contains(&document.status) => Ok(Document {
-                blank: true,
-                ..document
-            }),
-            _ => Err(Error::of_navigation(text)),
+    /// What [`Document::download`] says is to be saved; `None` unless [`PageOptions::capture`].
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Unmet`] at the deadline, [`Error::Lost`], [`Error::Net`].
+    ///
+    /// # Cancel safety
+    /// Yes: what came goes with the page.
+    pub async fn downloaded(&mut self, deadline: Deadline) -> Result<Option<Downloaded>, Error> {
+        loop {
+            match &mut self.download {
+                None => return Ok(None),
+                Some(download) if download.has_ended() => return download.take().await.map(Some),
+                Some(_) => {}
+            }
+            let event = deadline.bound(self.room.event()).await;
+            let event = event.map_err(|_passed| Error::Unmet("the download to end".into()))?;
+            self.hear(&event?, deadline).await?;
         }
     }
 
@@ -212,6 +250,20 @@ impl Page {
             title: take("title")?,
             document: self.navigation.document(),
         })
+    }
+
+    /// The page's markup, at most `units` UTF-16 units of it.
+    ///
+    /// # Errors
+    /// As [`Page::contents`].
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn markup(&mut self, units: u32, deadline: Deadline) -> Result<String, Error> {
+        let root = "document.documentElement";
+        let script = format!("{root} ? {root}.outerHTML.slice(0, {units}) : ''");
+        let markup = self.evaluate(script, deadline).await?;
+        Ok(markup.as_str().unwrap_or_default().to_owned())
     }
 
     /// The value of an expression in the page, as JSON. A page that leaves meanwhile is asked
@@ -268,45 +320,6 @@ impl Page {
         Ok((body, as_it_came))
     }
 
-    /// A picture of the page.
-    ///
-    /// # Errors
-    /// [`Error::Passed`], [`Error::Lost`], [`Error::Cdp`].
-    ///
-    /// # Cancel safety
-    /// Yes.
-    pub async fn screenshot(
-        &mut self,
-        how: Screenshot,
-        deadline: Deadline,
-    ) -> Result<Bytes, Error> {
-        let mut capture = CaptureScreenshotParams {
-            format: Some(match how.kind {
-                Picture::Png => CaptureScreenshotFormat::Png,
-                Picture::Jpeg => CaptureScreenshotFormat::Jpeg,
-                Picture::Webp => CaptureScreenshotFormat::Webp,
-            }),
-            quality: how.quality.map(|quality| i64::from(quality.min(100))),
-            ..CaptureScreenshotParams::default()
-        };
-        if how.full_page {
-            let layout = self
-                .run(GetLayoutMetricsParams::default(), deadline)
-                .await?;
-            let size = layout.css_content_size;
-            capture.capture_beyond_viewport = Some(true);
-            capture.clip = Some(page::Viewport {
-                x: 0.0,
-                y: 0.0,
-                width: size.width.clamp(1.0, LONGEST_SIDE),
-                height: size.height.clamp(1.0, LONGEST_SIDE),
-                scale: 1.0,
-            });
-        }
-        let data: String = self.run(capture, deadline).await?.data.into();
-        decode(&data)
-    }
-
     /// Runs a command of the page while its events are heard: a dialog would hold it up for ever,
     /// and after a crash nobody answers.
     async fn run<C: Command>(
@@ -330,27 +343,46 @@ impl Page {
     }
 
     async fn hear(&mut self, event: &cdp::Event, deadline: Deadline) -> Result<(), Error> {
-        /// A dialog is the main process's: it answers at once or not at all.
-        const DISMISSED: Duration = Duration::from_secs(1);
+        if event.method().starts_with("Fetch.") {
+            return self.paused(event);
+        }
+        if let Some(download) = &mut self.download
+            && let Some(cancel) = download.hear(event, !self.navigation.is_shown())
+        {
+            let cancel = download::cancel(cancel, self.room.context());
+            self.cdp.tell(&self.id, &cancel)?;
+        }
+        self.traffic.hear(event, self.navigation.frame());
         match self.navigation.hear(event) {
             Asks::Nothing => {}
+            Asks::Broken => {
+                let text = event.text("/errorText").unwrap_or_default();
+                return Err(Error::of_navigation(text));
+            }
             Asks::Burial => {
                 self.lost = true;
                 return Err(Error::Lost("its page crashed"));
             }
-            Asks::Dialog { accept } => {
-                let answer = HandleJavaScriptDialogParams::new(accept);
-                let bound = deadline.within(DISMISSED);
-                // One that is gone already is what we want.
-                let _ = self.cdp.call(Some(&self.id), answer, bound).await;
+            Asks::Dialog { accept } => self.dismiss(accept, deadline).await?,
+            Asks::Closing => {
+                let page = self.navigation.frame();
+                self.room.close_windows(&mut self.opened, page);
             }
         }
         Ok(())
     }
-}
 
-fn decode(base64: &str) -> Result<Bytes, Error> {
-    let decoded = BASE64_STANDARD.decode(base64);
-    let decoded = decoded.map_err(|_| Error::Net("the browser's answer is not base64".into()));
-    decoded.map(Bytes::from)
+    async fn dismiss(&mut self, accept: bool, deadline: Deadline) -> Result<(), Error> {
+        /// A dialog is the main process's: it answers at once or not at all.
+        const DISMISSED: Duration = Duration::from_secs(1);
+        let answer = HandleJavaScriptDialogParams::new(accept);
+        let bound = deadline.within(DISMISSED);
+        // One that is gone already is what we want.
+        let _ = self.cdp.call(Some(&self.id), answer, bound).await;
+        if self.opened.one_more_dialog() {
+            self.cdp
+                .tell(&self.id, &TerminateExecutionParams::default())?;
+        }
+        Ok(())
+    }
 }

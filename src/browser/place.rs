@@ -29,7 +29,7 @@ impl std::fmt::Display for Demand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} of {} browsers are leased, {} serve fetches, {} callers wait (at most {})",
+            "{} of {} browsers are leased, {} serve fetches, {} wait in the queue of {}",
             self.leased, self.max, self.shared, self.waiting, self.queue
         )
     }

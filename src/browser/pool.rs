@@ -179,7 +179,7 @@ impl Pool {
             }
         };
         if ticket.is_some() {
-            self.make_room();
+            self.settle();
         }
         Ok(Place::new(self.clone(), slot, ticket))
     }

@@ -51,6 +51,7 @@ pub enum Kill {
 #[derive(Debug)]
 pub(super) struct Process {
     pid: i32,
+    dir: PathBuf,
     kill: Arc<watch::Sender<Option<Kill>>>,
     exit: watch::Receiver<Option<Exit>>,
     gone: CancellationToken,
@@ -88,7 +89,7 @@ impl Process {
         let keeper = Keeper {
             pid,
             child,
-            dir,
+            dir: dir.clone(),
             killed,
             exited,
             _lifeline: lifeline,
@@ -103,6 +104,7 @@ impl Process {
         });
         let process = Self {
             pid,
+            dir,
             kill: Arc::new(kill),
             exit,
             gone,
@@ -114,6 +116,12 @@ impl Process {
     #[must_use]
     pub(super) const fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// The directory that is removed with it.
+    #[must_use]
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Kills the whole tree. The first reason stands.

@@ -4,7 +4,7 @@
 //! serve many. When there is none it waits, in order of arrival, while an *opener* stands in the
 //! pool's queue for another browser. A shared browser leaves when it is due (age, uses, memory, a
 //! failed check) or when somebody waits for a lease: it takes no new fetch then, and goes with the
-//! last running one.
+//! last running one. The rule of who gets what is in `docs/architecture.md`.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -72,14 +72,14 @@ impl State {
         self.waiting.iter().filter(|one| !one.is_closed()).count()
     }
 
-    /// The fullest browser that has a seat left.
-    fn free(&mut self, per_browser: usize) -> Option<&mut Shared> {
+    /// The fullest browser that has a seat left, `avoid` only when there is no other.
+    fn free(&mut self, per_browser: usize, avoid: Option<BrowserId>) -> Option<&mut Shared> {
         let open = self.shared.iter_mut().filter(|shared| {
             shared.closing.is_none()
                 && shared.used < per_browser
                 && shared.taken.0.condemned().is_none()
         });
-        open.max_by_key(|shared| shared.used)
+        open.max_by_key(|shared| (Some(shared.taken.0.id()) != avoid, shared.used))
     }
 
     /// Takes out the browsers that are to leave and have no fetch running.
@@ -100,11 +100,26 @@ impl Pool {
     /// # Cancel safety
     /// Yes: the place is given up; a seat given at that moment goes to the next.
     pub async fn seat(&self, deadline: Deadline) -> Result<Seat, Error> {
+        self.seat_beside(None, deadline).await
+    }
+
+    /// As [`Pool::seat`], in another browser than `avoid` when one has a seat free at once.
+    ///
+    /// # Errors
+    /// As [`Pool::seat`].
+    ///
+    /// # Cancel safety
+    /// As [`Pool::seat`].
+    pub async fn seat_beside(
+        &self,
+        avoid: Option<BrowserId>,
+        deadline: Deadline,
+    ) -> Result<Seat, Error> {
         let seats = &self.0.seats;
         let waiting = {
             let mut state = seats.state.lock();
             if state.waiting_now() == 0
-                && let Some(seat) = self.take_free(&mut state)
+                && let Some(seat) = self.take_free(&mut state, avoid)
             {
                 return Ok(seat);
             }
@@ -114,13 +129,7 @@ impl Pool {
             }
             let (give, seat) = oneshot::channel();
             state.waiting.push_back(give);
-            while state.openers * seats.per_browser < state.waiting_now() {
-                state.openers += 1;
-                let opener = self.clone();
-                self.0
-                    .drain
-                    .spawn(async move { opener.open(deadline).await });
-            }
+            self.want_openers(&mut state, deadline);
             seat
         };
         let give_up = GiveUp(self);
@@ -130,6 +139,17 @@ impl Pool {
             Ok(Ok(seat)) => seat,
             Ok(Err(_pool_gone)) => Err(Error::Draining),
             Err(_passed) => Err(Error::Exhausted(self.demand())),
+        }
+    }
+
+    /// Has as many openers stand in the queue as those who wait have need of.
+    fn want_openers(&self, state: &mut State, deadline: Deadline) {
+        while state.openers * self.0.seats.per_browser < state.waiting_now() {
+            state.openers += 1;
+            let opener = self.clone();
+            self.0
+                .drain
+                .spawn(async move { opener.open(deadline).await });
         }
     }
 
@@ -197,8 +217,8 @@ impl Pool {
         }
     }
 
-    fn take_free(&self, state: &mut State) -> Option<Seat> {
-        let shared = state.free(self.0.seats.per_browser)?;
+    fn take_free(&self, state: &mut State, avoid: Option<BrowserId>) -> Option<Seat> {
+        let shared = state.free(self.0.seats.per_browser, avoid)?;
         shared.used += 1;
         let browser = Arc::clone(&shared.taken.0);
         browser.used();
@@ -217,7 +237,7 @@ impl Pool {
             if next.is_closed() {
                 continue;
             }
-            let Some(seat) = self.take_free(state) else {
+            let Some(seat) = self.take_free(state, None) else {
                 state.waiting.push_front(next);
                 break;
             };
@@ -246,15 +266,6 @@ impl Pool {
     pub(super) fn settle(&self) {
         let config = &self.0.config;
         let mut state = self.0.seats.state.lock();
-        let leaving = state
-            .shared
-            .iter()
-            .filter(|shared| shared.closing.is_some());
-        let mut wanted = self
-            .0
-            .queue
-            .leases_waiting()
-            .saturating_sub(leaving.count());
         let nobody_waits = state.waiting_now() == 0;
         for shared in &mut state.shared {
             let browser = &shared.taken.0;
@@ -265,9 +276,6 @@ impl Pool {
                     Some(Retire::Age)
                 } else if browser.uses() >= config.max_uses {
                     Some(Retire::Uses)
-                } else if idle && wanted > 0 {
-                    wanted -= 1;
-                    Some(Retire::Idle)
                 } else if idle && idle_for >= config.idle_timeout {
                     Some(Retire::Idle)
                 } else {
@@ -276,7 +284,11 @@ impl Pool {
             });
             shared.closing = shared.closing.or(due);
         }
+        self.give_way(&mut state);
         let unsent = self.serve(&mut state);
+        // What they waited for may have been given up, or be closed again.
+        let launch = Deadline::after(self.0.config.launch.timeout * 2);
+        self.want_openers(&mut state, launch);
         let departing = state.departing();
         drop(state);
         drop(unsent);
@@ -286,15 +298,19 @@ impl Pool {
         }
     }
 
-    /// Somebody waits for a lease: the emptiest shared browser takes no new fetch.
-    pub(super) fn make_room(&self) {
-        let mut state = self.0.seats.state.lock();
-        let leaving = state.shared.iter().any(|shared| shared.closing.is_some());
-        if !leaving && let Some(shared) = state.shared.iter_mut().min_by_key(|shared| shared.used) {
+    /// As many shared browsers as leases wait for take no new fetch, the emptiest first; those
+    /// that leave already count. Their places go to whoever came first, be it a lease or an opener:
+    /// fetches that find no seat stand in the same queue.
+    fn give_way(&self, state: &mut State) {
+        let leaving = state.shared.iter().filter(|one| one.closing.is_some());
+        let freed = leaving.count() + self.0.registry.count(BrowserState::Retiring);
+        let wanted = self.0.queue.leases_waiting().saturating_sub(freed);
+        let open = state.shared.iter_mut().filter(|one| one.closing.is_none());
+        let mut open: Vec<_> = open.collect();
+        open.sort_by_key(|shared| shared.used);
+        for shared in open.into_iter().take(wanted) {
             shared.closing = Some(Retire::Idle);
         }
-        drop(state);
-        self.settle();
     }
 
     /// Closes every shared browser; those who wait for a seat are told.

@@ -38,6 +38,20 @@ pub enum Error {
         /// In bytes.
         limit: u64,
     },
+    /// The deadline passed while the page was not as it was to be.
+    #[error("the deadline passed while waiting for {0}")]
+    Unmet(String),
+    /// The page came, but what was asked of it does not hold.
+    #[error("{0}")]
+    Condition(String),
+    /// The browser takes an option of the page for senseless.
+    #[error("{option}: {message}")]
+    Option {
+        /// Its name in [`PageOptions`](super::PageOptions).
+        option: &'static str,
+        /// The browser's words.
+        message: String,
+    },
     /// The browser refused a command.
     #[error(transparent)]
     Cdp(cdp::Error),
@@ -67,6 +81,7 @@ impl Error {
             "CONNECTION_FAILED",
             "INTERNET_DISCONNECTED",
             "NETWORK_ACCESS_DENIED",
+            "PROXY_CONNECTION_FAILED",
         ]) {
             Self::Refused(text)
         } else if starts(&["CERT_", "SSL_", "BAD_SSL_", "CERTIFICATE_", "ECH_"]) {
@@ -87,10 +102,12 @@ impl Error {
         let Self::Cdp(cdp::Error::Refused { message, .. }) = self else {
             return false;
         };
-        const WORDS: [&str; 3] = [
+        const WORDS: [&str; 5] = [
             "Inspected target navigated",
             "Execution context was destroyed",
             "Cannot find default execution context",
+            "Execution was terminated",
+            "Promise was collected",
         ];
         WORDS.iter().any(|word| message.contains(word))
     }

@@ -7,18 +7,25 @@ use crate::browser::cdp::Event;
 
 /// The events that are heard of a page.
 pub(super) const EVENTS: &[&str] = &[
+    "Browser.downloadProgress",
+    "Browser.downloadWillBegin",
+    "Fetch.authRequired",
+    "Fetch.requestPaused",
     "Inspector.targetCrashed",
     "Network.loadingFailed",
+    "Network.loadingFinished",
     "Network.requestWillBeSent",
     "Network.responseReceived",
     "Page.domContentEventFired",
     "Page.frameClearedScheduledNavigation",
+    "Page.frameDetached",
     "Page.frameNavigated",
     "Page.frameRequestedNavigation",
     "Page.frameScheduledNavigation",
     "Page.javascriptDialogOpening",
     "Page.loadEventFired",
     "Page.navigatedWithinDocument",
+    "Page.windowOpen",
 ];
 
 /// So often a page may send itself elsewhere before it is taken as it is.
@@ -32,6 +39,8 @@ pub enum WaitUntil {
     /// Its images, styles and frames are loaded, too.
     #[default]
     Load,
+    /// The same, and then nothing was loaded for 500 ms.
+    NetworkIdle,
 }
 
 /// The answer to a page's main request.
@@ -53,6 +62,8 @@ pub struct Document {
     pub answered: Instant,
     /// The browser has no page to show for it: an error or success without any content.
     pub blank: bool,
+    /// The browser would save it instead of showing it; then it is blank, too.
+    pub download: bool,
 }
 
 /// What an event asks for.
@@ -63,6 +74,10 @@ pub(super) enum Asks {
     Dialog {
         accept: bool,
     },
+    /// A window was opened and must be closed.
+    Closing,
+    /// The document broke off in the middle.
+    Broken,
     /// The renderer is gone.
     Burial,
 }
@@ -78,6 +93,8 @@ pub(super) struct Navigation {
     coming: (Vec<(String, u16)>, Option<Document>),
     /// The document that was asked for and has not come yet.
     asked: Option<String>,
+    /// The request for the document that is shown.
+    loading: Option<String>,
     committed: bool,
     arrived: bool,
     /// The page said that it will leave, and has not asked for the next document yet.
@@ -95,6 +112,7 @@ impl Navigation {
             document: None,
             coming: (Vec::new(), None),
             asked: None,
+            loading: None,
             committed: false,
             arrived: false,
             leaving: false,
@@ -106,6 +124,21 @@ impl Navigation {
     pub(super) fn begin(&mut self, wait: WaitUntil) {
         *self = Self::new(std::mem::take(&mut self.frame));
         self.wait = wait;
+    }
+
+    /// The main frame.
+    pub(super) fn frame(&self) -> &str {
+        &self.frame
+    }
+
+    /// What is waited for.
+    pub(super) const fn wait(&self) -> WaitUntil {
+        self.wait
+    }
+
+    /// Whether a document was shown.
+    pub(super) const fn is_shown(&self) -> bool {
+        self.committed
     }
 
     /// Whether the page is there and stays there.
@@ -151,10 +184,20 @@ impl Navigation {
                 let accept = event.text("/type") == Some("beforeunload");
                 return Asks::Dialog { accept };
             }
+            "Page.windowOpen" => return Asks::Closing,
             "Network.requestWillBeSent" if self.is_main(event) => self.requested(event),
             "Network.responseReceived" if self.is_main(event) => self.answered(event),
             "Network.loadingFailed" if event.text("/requestId") == self.asked.as_deref() => {
                 self.asked = None;
+            }
+            // It would never say that it is there.
+            "Network.loadingFailed"
+                if self.loading.is_some()
+                    && event.text("/requestId") == self.loading.as_deref()
+                    && !self.arrived
+                    && event.get("/canceled").and_then(Value::as_bool) != Some(true) =>
+            {
+                return Asks::Broken;
             }
             "Page.frameNavigated"
                 if event.text("/frame/id") == Some(&self.frame)
@@ -163,7 +206,7 @@ impl Navigation {
                 self.hops += u32::from(self.committed);
                 self.committed = true;
                 self.arrive();
-                self.asked = None;
+                self.loading = self.asked.take();
                 self.arrived = false;
                 self.leaving = false;
             }
@@ -233,6 +276,7 @@ impl Navigation {
             redirects: Vec::new(),
             answered: Instant::now(),
             blank: false,
+            download: false,
         });
     }
 

@@ -1,13 +1,18 @@
 //! One browser context in a seat, and the promise that it is gone before the seat is free.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chromiumoxide::cdp::browser_protocol::{
     browser::BrowserContextId,
     target::{CreateBrowserContextParams, DisposeBrowserContextParams},
 };
 
-use super::Error;
+use futures::FutureExt;
+
+use super::{Error, Upstream, download::Download, windows::Opened};
 use crate::{
     browser::{Seat, cdp},
     deadline::Deadline,
@@ -23,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Room {
     context: BrowserContextId,
     seat: Option<Seat>,
+    /// Where its downloads go; removed with it.
+    dir: Option<PathBuf>,
     /// Left last: a session that ended with its context needs no detaching.
     pub(super) session: Option<cdp::Session>,
 }
@@ -31,16 +38,26 @@ impl Room {
     /// # Cancel safety
     /// Yes: the context is opened in a task of its own, whose result disposes of itself when
     /// nobody takes it.
-    pub(super) async fn open(seat: Seat, deadline: Deadline) -> Result<Self, Error> {
+    pub(super) async fn open(
+        seat: Seat,
+        proxy: Option<&Upstream>,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
         let drain = seat.drain().clone();
+        let create = CreateBrowserContextParams {
+            proxy_server: proxy.map(|proxy| proxy.server.clone()),
+            // Not even what is on this machine goes around it.
+            proxy_bypass_list: proxy.map(|_| "<-loopback>".into()),
+            ..CreateBrowserContextParams::default()
+        };
         let opening = drain.spawn(async move {
             let cdp = seat.browser().cdp().clone();
-            let create = CreateBrowserContextParams::default();
             let created = cdp.call(None, create, Deadline::after(PATIENCE)).await;
             match created {
                 Ok(created) => Ok(Self {
                     context: created.browser_context_id,
                     seat: Some(seat),
+                    dir: None,
                     session: None,
                 }),
                 Err(error) => {
@@ -59,6 +76,27 @@ impl Room {
 
     pub(super) const fn context(&self) -> &BrowserContextId {
         &self.context
+    }
+
+    /// Has downloads of at most `limit` bytes go to a directory that goes with the context.
+    pub(super) fn downloads(&mut self, limit: u64) -> Download {
+        let browser = self.seat.as_ref().map(Seat::browser);
+        let home = browser.map(|browser| browser.dir().to_owned());
+        let dir = home.unwrap_or_default().join(self.context.inner());
+        self.dir = Some(dir.clone());
+        Download::new(dir, limit)
+    }
+
+    /// Closes the windows that `page` has opened.
+    pub(super) fn close_windows(&self, opened: &mut Opened, page: &str) {
+        if let Some(seat) = &self.seat {
+            opened.close(seat.browser(), &self.context, page, seat.drain());
+        }
+    }
+
+    /// An event of the page that was heard already.
+    pub(super) fn event_now(&mut self) -> Option<Result<cdp::Event, Error>> {
+        self.event().now_or_never()
     }
 
     /// The next event of the page.
@@ -83,6 +121,7 @@ impl Drop for Room {
         };
         let dispose = DisposeBrowserContextParams::new(self.context.clone());
         let session = self.session.take();
+        let dir = self.dir.take();
         let drain = seat.drain().clone();
         drain.spawn(async move {
             let cdp = seat.browser().cdp();
@@ -93,7 +132,25 @@ impl Drop for Room {
                 seat.condemn();
             }
             drop(session);
+            if let Some(dir) = dir {
+                clear(&dir).await;
+            }
             drop(seat);
         });
+    }
+}
+
+/// Removes the directory of a context's downloads, when there were any. A download that breaks off
+/// with its context is removed by the browser, too, and the two may cross. What is left at last
+/// goes with the browser.
+async fn clear(dir: &Path) {
+    const TRIES: u32 = 10;
+    const PAUSE: Duration = Duration::from_millis(50);
+    for _ in 0..TRIES {
+        match tokio::fs::remove_dir_all(dir).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            // The browser may make it again for what it was about to write.
+            Ok(()) | Err(_) => tokio::time::sleep(PAUSE).await,
+        }
     }
 }
