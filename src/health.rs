@@ -79,6 +79,16 @@ pub struct HttpClient {
     pub waiting: u64,
     /// How many may be under way at once.
     pub limit: u64,
+    /// Connections that carry at least one request.
+    pub connections_active: u64,
+    /// Connections that are kept for the next request.
+    pub connections_idle: u64,
+    /// Connections ever opened.
+    pub connections_opened: u64,
+    /// Requests ever sent.
+    pub requests: u64,
+    /// Those of them that went over a connection that was there.
+    pub requests_reused: u64,
 }
 
 /// The cache of fetches.
@@ -88,6 +98,20 @@ pub struct Cache {
     pub status: Status,
     /// Whether there is one.
     pub enabled: bool,
+    /// What it takes of memory.
+    pub bytes: u64,
+    /// What it may take.
+    pub max_bytes: u64,
+    /// Answers kept in memory.
+    pub entries: u64,
+    /// What it takes of the disk.
+    pub disk_bytes: u64,
+    /// Requests that had to do with it.
+    pub requests: u64,
+    /// Those of them that it spared the origin a whole answer.
+    pub hits: u64,
+    /// Their part in a hundred; `None` as long as there were no requests.
+    pub hit_percent: Option<u64>,
 }
 
 /// The rules on where browsers and fetches may go.

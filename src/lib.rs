@@ -12,6 +12,7 @@
 //! * [`broker`] holds the use cases; the rooms below do not know one another and meet there.
 //! * [`lease`] is the pure state machine of leases, [`fetch`] gets pages, [`browser`] owns
 //!   processes.
+//! * [`content`] makes Markdown, links and metadata of documents, and knows none of the others.
 //!
 //! [`drain`], [`deadline`], [`health`], [`metrics`], [`telemetry`] and [`config`] know none of
 //! them. `docs/architecture.md` has the map.
@@ -30,6 +31,7 @@ pub mod broker;
 pub mod browser;
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod deadline;
 pub mod drain;
 pub mod fetch;

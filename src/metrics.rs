@@ -18,7 +18,9 @@ mod table;
 mod words;
 
 pub use table::{Def, Kind, Read, TABLE};
-pub use words::{AcquireOutcome, END_REASONS, FETCH_OUTCOMES, LaunchResult, METHODS, Retire, VIA};
+pub use words::{
+    AcquireOutcome, CACHE_RESULTS, END_REASONS, FETCH_OUTCOMES, LaunchResult, METHODS, Retire, VIA,
+};
 
 /// The content type of what [`Metrics::encode`] returns.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -56,10 +58,16 @@ pub struct Snapshot {
     pub leases_active: u64,
     /// Callers that wait for a browser.
     pub acquire_waiting: u64,
-    /// HTTP requests under way, each on a connection of its own.
+    /// Connections of the HTTP client that carry at least one request.
     pub http_active: u64,
+    /// Connections of the HTTP client that are kept for the next request.
+    pub http_idle: u64,
     /// HTTP requests that wait for a connection.
     pub http_waiting: u64,
+    /// Memory of the cache of fetches in bytes.
+    pub cache_bytes: u64,
+    /// Answers in the cache of fetches.
+    pub cache_entries: u64,
     /// Memory of all browsers' process trees in bytes; shared pages count once.
     pub browser_memory_bytes: u64,
     /// File descriptors open in all browsers' process trees.
@@ -195,6 +203,12 @@ impl Metrics {
         self.count("berth_http_requests_total", &[]);
     }
 
+    /// A request had `result`, one of [`CACHE_RESULTS`], of the cache.
+    pub fn cache_requested(&self, result: &'static str) {
+        let labels = [KeyValue::new("result", result)];
+        self.count("berth_cache_requests_total", &labels);
+    }
+
     /// An RPC of `method` (`/package.Service/Method`) was answered with `code` after `took`.
     ///
     /// Callers choose the method, so what is not in [`METHODS`] is counted as `other`.
@@ -229,6 +243,7 @@ impl Metrics {
             "outcome",
             &AcquireOutcome::ALL.map(AcquireOutcome::as_str),
         );
+        zero("berth_cache_requests_total", "result", &CACHE_RESULTS);
         zero("berth_leases_ended_total", "reason", &END_REASONS);
         for via in VIA {
             for outcome in FETCH_OUTCOMES {
@@ -366,6 +381,7 @@ mod tests {
         metrics.fetched("browser", "origin_dns", took);
         metrics.http_connection_opened();
         metrics.http_requested();
+        metrics.cache_requested("hit");
         metrics.rpc("/berth.v1.LeaseService/Acquire", "OK", took);
         metrics.rpc("/berth.v1.LeaseService/Guess", "UNIMPLEMENTED", took);
         metrics

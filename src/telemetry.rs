@@ -25,7 +25,7 @@ const QUIET: [(&str, LevelFilter); 8] = [
     ("chromiumoxide::handler", LevelFilter::OFF),
     ("h2", LevelFilter::INFO),
     ("hyper_util", LevelFilter::INFO),
-    ("reqwest", LevelFilter::INFO),
+    ("rustls", LevelFilter::INFO),
     ("tonic", LevelFilter::INFO),
     ("tower", LevelFilter::INFO),
 ];

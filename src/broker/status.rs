@@ -81,8 +81,11 @@ impl Broker {
             contexts_active: status.seats_used as u64,
             leases_active: self.0.lessor.read(Table::active) as u64,
             acquire_waiting: status.waiting as u64,
-            http_active: status.fetches.active,
+            http_active: status.fetches.connections.active,
+            http_idle: status.fetches.connections.idle,
             http_waiting: status.fetches.waiting,
+            cache_bytes: status.fetches.cache.bytes,
+            cache_entries: status.fetches.cache.entries,
             browser_memory_bytes: sum(|seen| seen.usage.memory),
             browser_open_fds: sum(|seen| seen.usage.open_fds),
             browser_processes: sum(|seen| seen.usage.processes),
@@ -127,8 +130,13 @@ impl Broker {
                 active: status.fetches.active,
                 waiting: status.fetches.waiting,
                 limit: status.fetches.limit,
+                connections_active: status.fetches.connections.active,
+                connections_idle: status.fetches.connections.idle,
+                connections_opened: status.fetches.connections.opened,
+                requests: status.fetches.requests,
+                requests_reused: status.fetches.connections.reused,
             },
-            cache: Cache::default(),
+            cache: cache(status.fetches.cache),
             egress: Egress::default(),
             resources: resources(&status),
         };
@@ -149,6 +157,21 @@ impl Status {
     pub fn count(&self, state: State) -> u64 {
         let all = self.browsers.iter();
         all.filter(|(seen, _)| seen.state == state).count() as u64
+    }
+}
+
+fn cache(load: fetch::CacheLoad) -> Cache {
+    Cache {
+        // Without it fetches only take longer.
+        status: health::Status::Healthy,
+        enabled: load.enabled,
+        bytes: load.bytes,
+        max_bytes: load.max_bytes,
+        entries: load.entries,
+        disk_bytes: load.disk_bytes,
+        requests: load.requests,
+        hits: load.hits,
+        hit_percent: (load.hits * 100).checked_div(load.requests),
     }
 }
 

@@ -326,10 +326,40 @@ const FETCHING: &[Setting] = &[
         "How long an unused HTTP connection is kept",
     ),
     setting(
+        "http-first-byte-timeout",
+        Text("30s"),
+        Kind::Duration(TENTH..=HOUR, |c| &mut c.http_first_byte_timeout),
+        "How long an HTTP server may take to begin its response",
+    ),
+    setting(
         "http-read-timeout",
         Text("30s"),
         Kind::Duration(TENTH..=HOUR, |c| &mut c.http_read_timeout),
         "How long an HTTP server may stay silent within a response",
+    ),
+    setting(
+        "http-ca-file",
+        Nothing("none"),
+        Kind::Executable(|c| &mut c.http_ca_file),
+        "A PEM file of certificates that fetches trust besides those of the system",
+    ),
+    setting(
+        "cache-bytes",
+        Text("64MiB"),
+        Kind::Limit(1 << 20..=16 << 40, |c| &mut c.cache_bytes),
+        "What fetches keep of answers in memory; with 0 there is no cache",
+    ),
+    setting(
+        "cache-dir",
+        Nothing("none"),
+        Kind::Executable(|c| &mut c.cache_dir),
+        "Where fetches keep answers across restarts; one broker each",
+    ),
+    setting(
+        "cache-disk-bytes",
+        Text("1GiB"),
+        Kind::Limit(1 << 20..=16 << 40, |c| &mut c.cache_disk_bytes),
+        "What fetches keep of answers in cache_dir",
     ),
 ];
 

@@ -86,8 +86,18 @@ pub struct Config {
     pub http_connect_timeout: Duration,
     /// How long an unused HTTP connection is kept.
     pub http_idle_timeout: Duration,
+    /// How long an HTTP server may take to begin its response.
+    pub http_first_byte_timeout: Duration,
     /// How long an HTTP server may stay silent within a response.
     pub http_read_timeout: Duration,
+    /// What fetches keep of answers in memory, in bytes; 0 for nothing.
+    pub cache_bytes: u64,
+    /// Where fetches keep answers across restarts; `None` for nowhere.
+    pub cache_dir: Option<PathBuf>,
+    /// What fetches keep of answers there, in bytes; 0 for nothing.
+    pub cache_disk_bytes: u64,
+    /// A file of certificates that are trusted besides those of the system.
+    pub http_ca_file: Option<PathBuf>,
     /// What is logged: a level or a list of directives.
     pub log_level: String,
     /// How log lines look.
@@ -138,7 +148,14 @@ impl Config {
             max_idle_per_host: self.http_max_idle_per_host,
             connect_timeout: self.http_connect_timeout,
             idle_timeout: self.http_idle_timeout,
+            first_byte_timeout: self.http_first_byte_timeout,
             read_timeout: self.http_read_timeout,
+            extra_roots: self.http_ca_file.clone(),
+            cache: fetch::CacheConfig {
+                memory: self.cache_bytes,
+                dir: self.cache_dir.clone(),
+                disk: self.cache_disk_bytes,
+            },
             user_agent: self.user_agent.clone(),
             browser_concurrency: self.fetch_concurrency,
             queue: self.queue,
@@ -185,7 +202,12 @@ impl Config {
             http_max_idle_per_host: 0,
             http_connect_timeout: never,
             http_idle_timeout: never,
+            http_first_byte_timeout: never,
             http_read_timeout: never,
+            http_ca_file: None,
+            cache_bytes: 0,
+            cache_dir: None,
+            cache_disk_bytes: 0,
             log_level: String::new(),
             log_format: Format::Auto,
         }
@@ -249,7 +271,12 @@ mod tests {
             http_max_idle_per_host: 20,
             http_connect_timeout: secs(10),
             http_idle_timeout: secs(90),
+            http_first_byte_timeout: secs(30),
             http_read_timeout: secs(30),
+            http_ca_file: None,
+            cache_bytes: 64 << 20,
+            cache_dir: None,
+            cache_disk_bytes: 1 << 30,
             log_level: "info".into(),
             log_format: Format::Auto,
         };

@@ -1,8 +1,15 @@
-//! What a reader sees of an HTML document, and what it says about how it is made.
+//! What a reader sees of an HTML document, and what it shows of how it is made.
+//!
+//! One walk over the parsed document finds both. It is without recursion, for documents nest as
+//! deep as their authors like.
 
 use dom_query::{Document, NodeRef};
 
-use super::classify::Seen;
+use super::{
+    attributes::Attributes,
+    depth::shallow,
+    survey::{Place, Seen, Survey},
+};
 
 /// What is found in a document by reading it once.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -12,109 +19,20 @@ pub(super) struct Found {
     pub(super) seen: Seen,
 }
 
-/// The elements that frameworks render into, by id or name.
-const SHELLS: [&str; 9] = [
-    "root",
-    "app",
-    "__next",
-    "__nuxt",
-    "___gatsby",
-    "svelte",
-    "q-app",
-    "app-root",
-    "main-app",
-];
-
-/// So many of them are looked into: one inside the other, each costs as much as the document.
-const MOST_FRAMES: usize = 16;
-
 /// Reads a document.
 pub(super) fn read(html: &str) -> Found {
     let document = Document::from(shallow(html));
-    let root = document.root();
     let title = document.select_single("title");
     let title = (title.exists()).then(|| collapse(&title.text()));
-    let text = visible(&root);
-    let mut seen = Seen {
-        visible: text.chars().filter(|char| !char.is_whitespace()).count(),
-        ..Seen::default()
-    };
-    let mut frames = 0;
-    for node in root.descendants_it() {
-        let Some(name) = node.node_name() else {
-            continue;
-        };
-        match &*name {
-            "script" if is_code(&node) => {
-                seen.scripts += 1;
-                seen.script_bytes += node.text().trim().len();
-            }
-            "noscript" => {
-                let says = node.text().to_ascii_lowercase();
-                seen.asks_for_script |= says.contains("javascript");
-            }
-            name if seen.shell.is_none() && frames < MOST_FRAMES => {
-                let id = node.id_attr();
-                let is = |shell: &&&str| **shell == name || id.as_deref() == Some(**shell);
-                let shell = SHELLS.iter().find(is);
-                frames += usize::from(shell.is_some());
-                seen.shell = shell.filter(|_| visible(&node).is_empty()).copied();
-            }
-            _ => {}
-        }
-    }
+    let mut walk = Walk::default();
+    walk.all(&document, &document.root(), 0);
+    let text = walk.lines.finish();
+    let seen = walk.survey.finish(title.as_deref(), &text);
     Found { title, text, seen }
 }
 
-/// The start of a document, up to where elements nest deeper than any page needs. To parse a
-/// document takes time by the square of its depth, and browsers flatten it at 512.
-fn shallow(html: &str) -> &str {
-    const DEEPEST: usize = 2048;
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while let Some(found) = html.get(at..).and_then(|rest| rest.find('<')) {
-        let tag = at + found;
-        let rest = html.get(tag + 1..).unwrap_or_default();
-        let (closes, rest) = match rest.strip_prefix('/') {
-            Some(rest) => (true, rest),
-            None => (false, rest),
-        };
-        let end = rest.find(|char: char| !char.is_ascii_alphanumeric());
-        let name = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-        at = html.len() - rest.len() + name.len();
-        let is_tag = name.starts_with(|char: char| char.is_ascii_alphabetic());
-        if !is_tag || never_nests(name) {
-            continue;
-        }
-        if closes {
-            depth = depth.saturating_sub(1);
-        } else {
-            depth += 1;
-        }
-        if depth > DEEPEST {
-            return html.get(..tag).unwrap_or(html);
-        }
-    }
-    html
-}
-
-/// Elements without content, or that end where the next one begins.
-fn never_nests(name: &str) -> bool {
-    const NAMES: [&str; 26] = [
-        "area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link",
-        "meta", "option", "optgroup", "p", "param", "rp", "rt", "source", "td", "th", "tr",
-        "track", "wbr", "path",
-    ];
-    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-/// Whether a `<script>` holds a program and not data.
-fn is_code(node: &NodeRef<'_>) -> bool {
-    let kind = node.attr("type").unwrap_or_default().to_ascii_lowercase();
-    kind.is_empty() || kind == "module" || kind.contains("javascript")
-}
-
 /// What of an element separates its text from its neighbours'.
+#[derive(Clone, Copy)]
 enum Break {
     Line,
     Space,
@@ -133,12 +51,14 @@ fn breaks(name: &str) -> Break {
     }
 }
 
-fn is_hidden(node: &NodeRef<'_>, name: &str) -> bool {
-    let never = matches!(
+/// Elements whose content is none for a reader, whatever it is.
+fn never_shown(name: &str) -> bool {
+    matches!(
         name,
         "script"
             | "style"
             | "noscript"
+            | "noframes"
             | "template"
             | "head"
             | "iframe"
@@ -148,59 +68,116 @@ fn is_hidden(node: &NodeRef<'_>, name: &str) -> bool {
             | "audio"
             | "video"
             | "canvas"
-    );
-    never
-        || node.has_attr("hidden")
-        || node.attr("style").is_some_and(|style| {
-            let style: String = style.split_whitespace().collect();
-            style.to_ascii_lowercase().contains("display:none")
-        })
+    )
 }
 
-/// The text of `top` that a reader would see, one line a block, whitespace collapsed. It walks
-/// without recursion: documents nest as deep as their authors like.
-fn visible(top: &NodeRef<'_>) -> String {
-    let mut lines = Lines::default();
-    let mut next = Some(*top);
-    while let Some(node) = next {
-        let descend = enter(&node, &mut lines);
-        next = node.first_child().filter(|_| descend);
-        let mut at = node;
-        while next.is_none() {
-            leave(&at, &mut lines);
-            if at.id == top.id {
-                return lines.finish();
+/// Where the content of an element is by the element itself.
+fn place(name: &str, attributes: &Attributes<'_>) -> Place {
+    if never_shown(name) || attributes.hidden() {
+        return Place::Hidden;
+    }
+    match (name, attributes.role) {
+        ("aside" | "dialog" | "footer" | "header" | "nav", _)
+        | (_, Some("banner" | "contentinfo" | "dialog" | "navigation" | "alertdialog")) => {
+            Place::Around
+        }
+        ("a" | "button" | "label" | "select", _) => Place::Control,
+        _ => Place::Content,
+    }
+}
+
+/// The state of an element that the walk is in.
+struct Open {
+    place: Place,
+    breaks: Break,
+}
+
+#[derive(Default)]
+struct Walk {
+    lines: Lines,
+    open: Vec<Open>,
+    survey: Survey,
+}
+
+impl Walk {
+    fn all(&mut self, document: &Document, top: &NodeRef<'_>, nested: usize) {
+        let floor = self.open.len();
+        let mut next = Some(*top);
+        while let Some(node) = next {
+            let element = node.is_element();
+            if element {
+                self.enter(document, &node, nested);
+            } else if node.is_text() {
+                self.text(&node);
             }
-            next = at.next_sibling();
-            match at.parent() {
-                Some(parent) if next.is_none() => at = parent,
-                Some(_) => {}
-                None => return lines.finish(),
+            next = node.first_child();
+            let mut at = node;
+            while next.is_none() {
+                if at.is_element() && self.open.len() > floor {
+                    self.leave();
+                }
+                if at.id == top.id {
+                    return;
+                }
+                next = at.next_sibling();
+                match at.parent() {
+                    Some(parent) if next.is_none() => at = parent,
+                    Some(_) => {}
+                    None => return,
+                }
             }
         }
     }
-    lines.finish()
-}
 
-/// Whether what is in the node counts, too.
-fn enter(node: &NodeRef<'_>, lines: &mut Lines) -> bool {
-    if node.is_text() {
-        lines.text(&node.text());
-        return false;
+    fn enter(&mut self, document: &Document, node: &NodeRef<'_>, nested: usize) {
+        /// A shadow root in a shadow root, and so on.
+        const DEEPEST: usize = 4;
+        let Some(element) = node.element_ref() else {
+            return;
+        };
+        let name = &*element.name.local;
+        let attributes = Attributes::of(&element.attrs);
+        let outer = self.place();
+        let open = Open {
+            // Of two that are one in the other the one counts that says more against content.
+            place: outer.min(place(name, &attributes)),
+            breaks: breaks(name),
+        };
+        if outer != Place::Hidden {
+            self.lines.separate(open.breaks);
+        }
+        self.survey.enter(node, name, &attributes, open.place);
+        let shadow = element
+            .template_contents
+            .filter(|_| attributes.shadow && outer != Place::Hidden && nested < DEEPEST);
+        drop(element);
+        // A shadow root that is declared in the markup is shown without any script.
+        if let Some(contents) = shadow.and_then(|id| document.tree.get(&id)) {
+            self.all(document, &contents, nested + 1);
+        }
+        self.open.push(open);
     }
-    let Some(name) = node.node_name().filter(|_| node.is_element()) else {
-        return true;
-    };
-    if is_hidden(node, &name) {
-        return false;
-    }
-    lines.separate(&breaks(&name));
-    true
-}
 
-fn leave(node: &NodeRef<'_>, lines: &mut Lines) {
-    if let Some(name) = node.node_name().filter(|_| node.is_element()) {
-        lines.separate(&breaks(&name));
+    fn place(&self) -> Place {
+        self.open.last().map_or(Place::Content, |open| open.place)
+    }
+
+    fn leave(&mut self) {
+        if let Some(open) = self.open.pop() {
+            if self.place() != Place::Hidden {
+                self.lines.separate(open.breaks);
+            }
+            self.survey.leave();
+        }
+    }
+
+    fn text(&mut self, node: &NodeRef<'_>) {
+        let place = self.place();
+        if place != Place::Hidden {
+            let text = node.text();
+            self.lines.text(&text);
+            self.survey.text(&text, place);
+        }
     }
 }
 
@@ -213,7 +190,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn separate(&mut self, how: &Break) {
+    const fn separate(&mut self, how: Break) {
         match how {
             Break::Line => self.line = true,
             Break::Space => self.space = true,
@@ -269,17 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_is_recognised_by_its_empty_frame() {
-        let seen = read("<div id=root> <i></i></div><script src=/app.js></script>").seen;
-        assert_eq!(seen.shell, Some("root"));
-        assert_eq!((seen.scripts, seen.visible), (1, 0));
-        let filled = read("<div id=root>Served.</div><script>1</script>").seen;
-        assert_eq!(filled.shell, None);
-        let angular = read("<app-root></app-root><script type=application/ld+json>{}</script>");
-        assert_eq!(angular.seen.shell, Some("app-root"));
-        assert_eq!(angular.seen.scripts, 0, "data is no program");
-        let asks = read("<body><noscript>You need to enable JavaScript.</noscript>").seen;
-        assert!(asks.asks_for_script);
+    fn a_declared_shadow_root_is_seen() {
+        let found = read(
+            "<p>a<my-card><template shadowrootmode=open><style>b{}</style><p>in the shade\
+             <template>no</template></template></my-card><p>z",
+        );
+        assert_eq!(found.text, "a\nin the shade\nz");
+        let deep = "<x-a><template shadowrootmode=open>".repeat(500);
+        assert_eq!(read(&deep).text, "");
     }
 
     #[test]
@@ -288,6 +262,6 @@ mod tests {
         assert_eq!(read(&deep).text, "", "browsers would not go there either");
         let flat = format!("{}end", "<p>x<br><img><DIV></DIV>".repeat(10_000));
         assert!(read(&flat).text.ends_with("end"));
-        assert_eq!(read(""), Found::default());
+        assert_eq!(read("").text, "");
     }
 }

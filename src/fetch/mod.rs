@@ -6,16 +6,43 @@
 //!   browser's way is a page in a seat of the [`Pool`], with a bound on the pages at once.
 //! * Everything a fetch holds is given back when its future is dropped.
 
+mod attributes;
+mod body;
+mod cache;
 mod charset;
 mod classify;
 mod client;
+mod config;
+mod connections;
+mod connector;
+mod cookies;
+#[cfg(test)]
+mod corpus_tests;
+mod depth;
 mod error;
+mod exchange;
+mod extract;
+mod first;
+mod follow;
+mod glance;
+mod guard;
 mod html;
 mod http;
+mod in_browser;
+mod judge;
+mod judge_page;
+mod marks;
+mod obtain;
+mod permits;
+mod proxy;
 mod redirect;
 mod render;
 mod request;
 mod response;
+mod retry_after;
+mod survey;
+mod turns;
+mod verdict;
 
 use std::{
     sync::{
@@ -27,64 +54,50 @@ use std::{
 
 use tokio::time::Instant;
 
-use self::{classify::classify, client::Permits, html::Found, http::Brought};
+use self::{
+    cache::Cache,
+    client::Clients,
+    config::cores,
+    connections::Connections,
+    extract::Source,
+    first::Start,
+    http::Brought,
+    judge::{Read, Reading, judge},
+    permits::Permits,
+};
 pub use self::{
+    cache::{CacheConfig, CacheLoad},
     client::BuildError,
+    config::Config,
+    connections::ConnectionCounts,
+    cookies::Cookie,
     error::Error,
-    request::{Format, Formats, Picture, Problem, Request, Screenshot, Strategy, WaitUntil},
-    response::{Redirect, Response, Timings, Via, Warning, Why},
+    in_browser::{Area, Blocking, ColorScheme, InBrowser, Media, Pdf, Rect, Resource},
+    proxy::Proxy,
+    request::{
+        CacheControl, Format, Formats, Picture, Problem, Request, Screenshot, Strategy, WaitUntil,
+    },
+    response::{CacheState, Redirect, Response, Timings, Via, Warning, Why},
+    turns::{Host, Turns},
+    verdict::Verdict,
 };
 use crate::{browser::Pool, deadline::Deadline, drain::Drain, metrics::Metrics};
-
-/// The bounds of fetching.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// HTTP fetches at once, and so connections in use.
-    pub max_connections: usize,
-    /// Idle connections kept for each host.
-    pub max_idle_per_host: usize,
-    /// How long a connection may take to come up.
-    pub connect_timeout: Duration,
-    /// How long an idle connection is kept.
-    pub idle_timeout: Duration,
-    /// How long an origin may be silent.
-    pub read_timeout: Duration,
-    /// The `User-Agent` of both ways; `None` for each one's own.
-    pub user_agent: Option<String>,
-    /// Pages at once over all browsers; more wait their turn.
-    pub browser_concurrency: usize,
-    /// Fetches that may wait, for a connection and for a page each.
-    pub queue: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            max_connections: 100,
-            max_idle_per_host: 20,
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(90),
-            read_timeout: Duration::from_secs(30),
-            user_agent: None,
-            browser_concurrency: 2 * cores(),
-            queue: 1000,
-        }
-    }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
 
 /// How busy fetching is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// HTTP fetches that run.
+    /// HTTP requests that run.
     pub active: u64,
-    /// HTTP fetches that wait for a connection permit.
+    /// HTTP requests that wait for a connection permit.
     pub waiting: u64,
-    /// HTTP fetches there may be at once.
+    /// HTTP requests there may be at once.
     pub limit: u64,
+    /// The connections of the HTTP client.
+    pub connections: ConnectionCounts,
+    /// Requests that the HTTP client sent.
+    pub requests: u64,
+    /// The cache.
+    pub cache: CacheLoad,
     /// Fetches that ended, both ways.
     pub total: u64,
     /// Those of them that failed or were cancelled.
@@ -98,14 +111,18 @@ pub struct Fetcher(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     config: Config,
-    client: reqwest::Client,
-    connections: Permits,
+    clients: Clients,
+    connections: Connections,
+    cache: Option<Cache>,
+    /// Bounds the HTTP requests at once.
+    permits: Permits,
     pages: Permits,
     /// Bounds the documents that are read at once on threads of their own.
     readers: Permits,
     pool: Pool,
     drain: Drain,
     metrics: Metrics,
+    requests: AtomicU64,
     total: AtomicU64,
     failed: AtomicU64,
 }
@@ -121,14 +138,19 @@ impl Fetcher {
         drain: &Drain,
         metrics: &Metrics,
     ) -> Result<Self, BuildError> {
+        let connections = Connections::default();
+        let cache = Cache::new(&config.cache, drain, metrics);
         Ok(Self(Arc::new(Inner {
-            client: client::build(&config, metrics)?,
-            connections: Permits::new(config.max_connections, config.queue),
+            clients: Clients::new(&config, &connections, metrics)?,
+            connections,
+            cache: cache.map_err(|source| BuildError::Cache { source })?,
+            permits: Permits::new(config.max_connections, config.queue),
             pages: Permits::new(config.browser_concurrency, config.queue),
             readers: Permits::new(cores(), usize::MAX),
             pool,
             drain: drain.clone(),
             metrics: metrics.clone(),
+            requests: AtomicU64::new(0),
             total: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             config,
@@ -149,7 +171,11 @@ impl Fetcher {
             via: Via::Http,
             outcome: "cancelled",
         };
-        let fetched = Box::pin(self.answer(&request, deadline, &mut count.via)).await;
+        let fetched = async {
+            let answer = Box::pin(self.answer(&request, deadline, &mut count.via)).await?;
+            self.extract(&request, answer, deadline).await
+        };
+        let fetched = fetched.await;
         count.outcome = fetched.as_ref().map_or_else(Error::outcome, |_| "ok");
         let mut response = fetched?;
         response.timings.total = count.began.elapsed();
@@ -160,9 +186,12 @@ impl Fetcher {
     #[must_use]
     pub fn load(&self) -> Load {
         Load {
-            active: self.0.connections.active(),
-            waiting: self.0.connections.waiting(),
-            limit: self.0.connections.limit(),
+            active: self.0.permits.active(),
+            waiting: self.0.permits.waiting(),
+            limit: self.0.permits.limit(),
+            connections: self.0.connections.counts(),
+            requests: self.0.requests.load(Ordering::Relaxed),
+            cache: self.0.cache.as_ref().map(Cache::load).unwrap_or_default(),
             total: self.0.total.load(Ordering::Relaxed),
             failed: self.0.failed.load(Ordering::Relaxed),
         }
@@ -174,38 +203,30 @@ impl Fetcher {
         deadline: Deadline,
         via: &mut Via,
     ) -> Result<Response, Error> {
-        let picture = request.formats.has(Format::Screenshot);
         let at_once = match request.strategy {
             Strategy::Browser => Some((Why::Requested, "the caller asked for a browser")),
-            Strategy::Auto if picture => {
-                Some((Why::ScreenshotNeedsBrowser, "only a browser takes pictures"))
-            }
-            Strategy::Auto | Strategy::Http => None,
+            Strategy::Auto => request
+                .needs_browser()
+                .map(|(_, why, detail)| (why, detail)),
+            Strategy::Http => None,
         };
         if at_once.is_some() {
             *via = Via::Browser;
         }
         request.validate()?;
         if let Some((why, detail)) = at_once {
-            return self.render(request, why, detail.into(), deadline).await;
+            let start = Start::of(request);
+            let why = (why, detail.into());
+            return self.rendered(request, &start, why, deadline).await;
         }
-        let brought = self.http(request, deadline).await?;
-        let began = Instant::now();
-        let (read, brought) = self.read(brought, request, deadline).await?;
-        let (why, detail) = judge(request, &brought, read.found.as_ref());
-        if why == Why::ScriptShell && request.strategy == Strategy::Auto {
+        let (read, brought) = self.follow(request, deadline).await?;
+        let (why, detail) = judge(request, &brought, &read);
+        if why.needs_browser() && request.strategy == Strategy::Auto {
             *via = Via::Browser;
-            let mut response = self.render(request, why, detail, deadline).await?;
-            response.timings.queue += brought.queue;
-            return Ok(response);
+            let why = (why, detail);
+            return self.go_on(request, brought, why, deadline).await;
         }
-        Ok(respond(
-            request,
-            brought,
-            read,
-            (why, detail),
-            began.elapsed(),
-        ))
+        Ok(respond(request, brought, read, (why, detail)))
     }
 
     /// Decodes the body and finds its text, on a thread of its own where that takes a while.
@@ -215,66 +236,43 @@ impl Fetcher {
         request: &Request,
         deadline: Deadline,
     ) -> Result<(Read, Brought), Error> {
+        let how = Reading {
+            text: request.formats.has(Format::Text),
+            title: request.strategy == Strategy::Auto,
+        };
+        let size = brought.body.len();
+        let read = move || {
+            let began = Instant::now();
+            let mut read = Read::of(&brought, how);
+            read.took = began.elapsed();
+            (read, brought)
+        };
+        self.aside(size, read, deadline).await
+    }
+
+    /// Does `work` on something of `size` bytes, on a thread of its own where that takes a while.
+    async fn aside<T: Send + 'static>(
+        &self,
+        size: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+        deadline: Deadline,
+    ) -> Result<T, Error> {
         const A_WHILE: usize = 32 << 10;
-        let parse = request.strategy == Strategy::Auto || request.formats.has(Format::Text);
-        if brought.body.len() <= A_WHILE {
-            return Ok((Read::of(&brought, parse), brought));
+        if size <= A_WHILE {
+            return Ok(work());
         }
         let permit = self.0.readers.acquire(deadline).await?;
         let work = tokio::task::spawn_blocking(move || {
-            let read = Read::of(&brought, parse);
+            let done = work();
             drop(permit);
-            (read, brought)
+            done
         });
         // Tracked, for it runs on when the caller has left.
         let work = self.0.drain.spawn(work);
-        let read = deadline
-            .bound(work)
-            .await
-            .map_err(|_passed| Error::Passed)?;
-        let read = read.and_then(std::convert::identity);
-        read.map_err(|_panicked| Error::Protocol("the document cannot be read".into()))
-    }
-}
-
-/// What was made of a body.
-#[derive(Debug, Default)]
-struct Read {
-    text: Option<String>,
-    charset: Option<&'static str>,
-    found: Option<Found>,
-}
-
-impl Read {
-    fn of(brought: &Brought, parse: bool) -> Self {
-        let is_html = brought.is_html();
-        if !is_html && !brought.is_text() {
-            return Self::default();
-        }
-        let (text, charset) = charset::decode(&brought.body, brought.content_type.as_deref());
-        Self {
-            found: (is_html && parse).then(|| html::read(&text)),
-            text: Some(text),
-            charset: Some(charset),
-        }
-    }
-}
-
-/// What should answer, now that HTTP has brought something.
-fn judge(request: &Request, brought: &Brought, found: Option<&Found>) -> (Why, String) {
-    if request.strategy == Strategy::Http {
-        return (Why::Requested, "the caller asked for HTTP".into());
-    }
-    let Some(found) = found else {
-        let is = brought.content_type.as_deref().unwrap_or("no type");
-        return (Why::NotHtml, format!("the answer is {is}"));
-    };
-    match (classify(&found.seen), request.needs_http()) {
-        ((Why::ScriptShell, detail), Some(part)) => {
-            let detail = format!("{detail}; a browser does not send the request's {part}");
-            (Why::RequestNeedsHttp, detail)
-        }
-        (judged, _) => judged,
+        let done = deadline.bound(work).await;
+        let done = done.map_err(|_passed| Error::Passed)?;
+        let done = done.and_then(std::convert::identity);
+        done.map_err(|_panicked| Error::Protocol("the document cannot be read".into()))
     }
 }
 
@@ -283,16 +281,23 @@ fn respond(
     brought: Brought,
     read: Read,
     (why, why_detail): (Why, String),
-    extract: Duration,
 ) -> Response {
     let wants = |format| request.formats.has(format);
     let is_html = brought.is_html();
+    let (verdict, verdict_detail) = read.verdict(request, &brought).parts();
     let mut warnings = Vec::new();
+    warnings.extend(verdict.and_then(|verdict| verdict.warning(&verdict_detail)));
     if read.text.is_none() && (wants(Format::Html) || wants(Format::Text)) {
         let is = brought.content_type.as_deref().unwrap_or("no type");
         warnings.push(Warning {
             code: "not_text",
             message: format!("the answer is {is}: there is no text in it"),
+        });
+    }
+    if brought.coded {
+        warnings.push(Warning {
+            code: "unknown_coding",
+            message: "the body is in a coding that is not known: it is as it came".into(),
         });
     }
     if why == Why::RequestNeedsHttp {
@@ -305,6 +310,11 @@ fn respond(
         .found
         .map_or((None, None), |found| (found.title, Some(found.text)));
     let plain = || read.text.clone().filter(|_| !is_html);
+    let source = request.content().map(|_| match &read.text {
+        Some(text) if is_html => Source::Html(text.clone()),
+        Some(text) => Source::Text(text.clone()),
+        None => Source::Body(brought.body.clone()),
+    });
     Response {
         final_url: brought.final_url,
         redirects: brought.redirects,
@@ -319,17 +329,30 @@ fn respond(
         html: read.text.filter(|_| is_html && wants(Format::Html)),
         title,
         screenshot: None,
+        markdown: None,
+        links: None,
+        metadata: None,
+        source,
+        pdf: None,
+        download_name: None,
         via: Via::Http,
         why,
         why_detail,
         timings: Timings {
-            queue: brought.queue,
-            first_byte: brought.first_byte,
+            queue: brought.times.queue,
+            connect: brought.times.connect.unwrap_or_default(),
+            first_byte: brought.times.first_byte,
             render: Duration::ZERO,
-            extract: brought.read + extract,
+            extract: brought.times.read + read.took,
             total: Duration::ZERO,
         },
         warnings,
+        cache: brought.cache,
+        age: brought.age,
+        retry_after: brought.retry_after,
+        protocol: Some(brought.protocol.into()),
+        verdict,
+        verdict_detail,
     }
 }
 

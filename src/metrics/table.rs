@@ -143,8 +143,13 @@ pub const TABLE: &[Def] = &[
     gauges(
         "berth_http_connections",
         "state",
-        |s| vec![("active", float(s.http_active))],
-        "Connections of the HTTP client that carry a request. Idle ones are not known: the client does not tell.",
+        |s| {
+            vec![
+                ("active", float(s.http_active)),
+                ("idle", float(s.http_idle)),
+            ]
+        },
+        "Connections of the HTTP client: active ones carry at least one request, idle ones are kept for the next.",
     ),
     gauge(
         "berth_http_requests_waiting",
@@ -160,6 +165,21 @@ pub const TABLE: &[Def] = &[
         "berth_http_requests_total",
         &[],
         "Requests the HTTP client sent, redirects included.",
+    ),
+    counter(
+        "berth_cache_requests_total",
+        &["result"],
+        "Requests by what they had of the cache; none are counted when there is no cache.",
+    ),
+    gauge(
+        "berth_cache_bytes",
+        |s| float(s.cache_bytes),
+        "Memory of the answers that are kept.",
+    ),
+    gauge(
+        "berth_cache_entries",
+        |s| float(s.cache_entries),
+        "URLs and renderings of which answers are kept in memory.",
     ),
     gauge(
         "berth_browser_memory_bytes",

@@ -98,8 +98,11 @@ pub const END_REASONS: [&str; 11] = [
 /// What can answer a fetch.
 pub const VIA: [&str; 2] = ["http", "browser"];
 
+/// What a request can have of the cache.
+pub const CACHE_RESULTS: [&str; 5] = ["hit", "miss", "revalidated", "coalesced", "bypass"];
+
 /// How fetches end: `ok`, or the reason of the error in lower case.
-pub const FETCH_OUTCOMES: [&str; 17] = [
+pub const FETCH_OUTCOMES: [&str; 18] = [
     "ok",
     "bad_request",
     "egress_denied",
@@ -117,6 +120,7 @@ pub const FETCH_OUTCOMES: [&str; 17] = [
     "origin_timeout",
     "origin_protocol",
     "too_large",
+    "page_condition",
 ];
 
 /// The RPCs there are, as `package.Service/Method`.

@@ -1,18 +1,19 @@
 //! `FetchService`.
 
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 
-use futures::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Options,
     call::Call,
-    fetch_messages,
+    fetch_http, fetch_many, fetch_messages,
     status::{self, Limit},
 };
 use crate::{
     broker::Broker,
+    deadline::Deadline,
     proto::{
         FetchManyRequest, FetchManyResponse, FetchRequest, FetchResponse,
         fetch_service_server::FetchService,
@@ -22,7 +23,7 @@ use crate::{
 /// The service.
 #[derive(Clone, Debug)]
 pub(super) struct Fetches {
-    broker: Broker,
+    pub(super) broker: Broker,
     timeout: Duration,
     most: Duration,
 }
@@ -34,6 +35,53 @@ impl Fetches {
             timeout: options.fetch_timeout,
             most: options.fetch_max_timeout,
         }
+    }
+
+    /// Fetches one of many, `bound` being the stream's deadline.
+    pub(super) async fn one(
+        &self,
+        message: FetchRequest,
+        bound: Deadline,
+    ) -> Result<FetchResponse, Status> {
+        let limit = Limit {
+            name: "fetch_timeout",
+            value: self.timeout,
+        };
+        let bound = match message.timeout {
+            Some(_) => bound,
+            None => bound.within(self.timeout),
+        };
+        self.run(message, bound, limit).await
+    }
+
+    /// Fetches by `deadline`, of which `limit` is the name, or by the message's own `timeout`.
+    async fn run(
+        &self,
+        message: FetchRequest,
+        deadline: Deadline,
+        limit: Limit,
+    ) -> Result<FetchResponse, Status> {
+        let mut wrong = Vec::new();
+        let timeout = fetch_http::timeout(message.timeout, &mut wrong);
+        let request = match fetch_messages::request(message) {
+            Ok(request) if wrong.is_empty() => request,
+            Ok(_) => return Err(status::invalid(wrong)),
+            Err(before) => {
+                wrong.splice(..0, before);
+                return Err(status::invalid(wrong));
+            }
+        };
+        let own = timeout.map(|value| value.min(self.most));
+        let (deadline, limit) = match own {
+            Some(value) if deadline.remaining() > value => {
+                let name = "timeout";
+                (Deadline::after(value), Limit { name, value })
+            }
+            _ => (deadline, limit),
+        };
+        let fetched = self.broker.fetch(request, deadline).await;
+        let response = fetched.map_err(|error| status::of(error, &self.broker, Some(limit)))?;
+        Ok(fetch_messages::response(response))
     }
 
     /// The limit that bounds a fetch under `call`.
@@ -65,20 +113,19 @@ impl FetchService for Fetches {
     ) -> Result<Response<FetchResponse>, Status> {
         let call = Call::of(&request, self.timeout, self.most)?;
         let limit = self.limit(&call);
-        let request = fetch_messages::request(request.into_inner()).map_err(status::invalid)?;
-        let fetched = self.broker.fetch(request, call.deadline).await;
-        let response = fetched.map_err(|error| status::of(error, &self.broker, Some(limit)))?;
-        Ok(Response::new(fetch_messages::response(response)))
+        let fetched = self.run(request.into_inner(), call.deadline, limit).await;
+        fetched.map(Response::new)
     }
 
-    type FetchManyStream = Pin<Box<dyn Stream<Item = Result<FetchManyResponse, Status>> + Send>>;
+    type FetchManyStream = ReceiverStream<Result<FetchManyResponse, Status>>;
 
+    // Of the stream: INVALID_ARGUMENT, UNAVAILABLE, DEADLINE_EXCEEDED. The rest is in the results.
     async fn fetch_many(
         &self,
-        _: Request<Streaming<FetchManyRequest>>,
+        request: Request<Streaming<FetchManyRequest>>,
     ) -> Result<Response<Self::FetchManyStream>, Status> {
-        Err(status::unimplemented(
-            "FetchService.FetchMany (call Fetch for each)",
-        ))
+        let call = Call::of(&request, fetch_many::LONGEST, fetch_many::LONGEST)?;
+        let results = fetch_many::start(self.clone(), call, request.into_inner());
+        Ok(Response::new(results))
     }
 }

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::{browser_options, convert::to_proto};
+use super::{
+    browser_options, convert::to_proto, fetch_content, fetch_http, fetch_page, fetch_picture,
+};
 use crate::{
     broker::Violation,
-    fetch::{self, Format, Formats, Picture, Screenshot, Strategy, Via, WaitUntil},
+    fetch::{self, Format, Formats, Strategy, Verdict, Via},
     proto::{
-        self, FetchContents, FetchFormat, FetchRequest, FetchResponse, FetchStrategy, FetchTimings,
-        ImageFormat,
+        self, ContentVerdict, FetchContents, FetchFormat, FetchRequest, FetchResponse,
+        FetchStrategy, FetchTimings,
     },
 };
 
@@ -20,7 +22,6 @@ const MOST_BYTES: u64 = 256 * 1024 * 1024;
 const MOST_REDIRECTS: u32 = 50;
 const USUAL_REDIRECTS: u32 = 10;
 const MOST_HEADERS: usize = 64;
-const USUAL_QUALITY: u8 = 80;
 
 /// What is to be fetched.
 pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Violation>> {
@@ -29,11 +30,13 @@ pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Viola
     let formats = formats(&message, &mut wrong);
     let method = method(&message.method, &mut wrong);
     let headers = headers(&message.headers, &mut wrong);
-    let wait = wait(&message, &mut wrong);
+    let wait = fetch_page::wait(&message, &mut wrong);
     let viewport = message
         .viewport
         .and_then(|size| browser_options::viewport("viewport", size, &mut wrong));
-    let screenshot = screenshot(message.screenshot, &mut wrong);
+    let screenshot = fetch_picture::screenshot(message.screenshot.as_ref(), &mut wrong);
+    let page = fetch_page::page(&message, &mut wrong);
+    fetch_page::refuse_over_http(&message, strategy, &mut wrong);
     let max_bytes = match message.max_bytes {
         0 => USUAL_BYTES,
         bytes => bytes,
@@ -48,6 +51,9 @@ pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Viola
         max_redirects <= MOST_REDIRECTS,
         || format!("{max_redirects} is more than {MOST_REDIRECTS}"),
     );
+    let cookies = fetch_http::cookies(message.cookies, &mut wrong);
+    let proxy = fetch_http::proxy(&message.proxy_url, &mut wrong);
+    let cache = fetch_http::cache(message.cache, &mut wrong);
     match fetch::Request::target(&message.url) {
         Ok(url) if wrong.is_empty() => Ok(fetch::Request {
             url,
@@ -62,6 +68,10 @@ pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Viola
             screenshot,
             max_bytes,
             max_redirects,
+            cookies,
+            proxy,
+            cache,
+            page,
         }),
         Ok(_) => Err(wrong),
         Err(problem) => {
@@ -71,13 +81,18 @@ pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Viola
     }
 }
 
-fn check(wrong: &mut Vec<Violation>, field: &str, good: bool, why: impl FnOnce() -> String) {
+pub(super) fn check(
+    wrong: &mut Vec<Violation>,
+    field: &str,
+    good: bool,
+    why: impl FnOnce() -> String,
+) {
     if !good {
         wrong.push(Violation::new(field, why()));
     }
 }
 
-fn unknown(wrong: &mut Vec<Violation>, field: impl Into<String>, value: i32) {
+pub(super) fn unknown(wrong: &mut Vec<Violation>, field: impl Into<String>, value: i32) {
     wrong.push(Violation::new(field, format!("there is no value {value}")));
 }
 
@@ -105,11 +120,11 @@ fn formats(message: &FetchRequest, wrong: &mut Vec<Violation>) -> Formats {
             Ok(FetchFormat::Html) => Ok(Format::Html),
             Ok(FetchFormat::Text) => Ok(Format::Text),
             Ok(FetchFormat::Screenshot) => Ok(Format::Screenshot),
+            Ok(FetchFormat::Pdf) => Ok(Format::Pdf),
+            Ok(FetchFormat::Markdown) => Ok(Format::Markdown),
+            Ok(FetchFormat::Links) => Ok(Format::Links),
+            Ok(FetchFormat::Metadata) => Ok(Format::Metadata),
             Ok(FetchFormat::Unspecified) => Err("must be set".to_owned()),
-            Ok(later) => {
-                let name = later.as_str_name().trim_start_matches("FETCH_FORMAT_");
-                Err(format!("{name} is not in this version"))
-            }
             Err(_) => Err(format!("there is no value {value}")),
         };
         match later {
@@ -170,49 +185,6 @@ fn headers(
     read
 }
 
-fn wait(message: &FetchRequest, wrong: &mut Vec<Violation>) -> WaitUntil {
-    match proto::WaitUntil::try_from(message.wait_until) {
-        Ok(proto::WaitUntil::Unspecified | proto::WaitUntil::Load) => WaitUntil::Load,
-        Ok(proto::WaitUntil::DomContentLoaded) => WaitUntil::DomContentLoaded,
-        Ok(proto::WaitUntil::NetworkIdle) => {
-            let why = "NETWORK_IDLE is not in this version";
-            wrong.push(Violation::new("wait_until", why));
-            WaitUntil::Load
-        }
-        Err(_) => {
-            unknown(wrong, "wait_until", message.wait_until);
-            WaitUntil::Load
-        }
-    }
-}
-
-fn screenshot(options: Option<proto::ScreenshotOptions>, wrong: &mut Vec<Violation>) -> Screenshot {
-    let options = options.unwrap_or_default();
-    let kind = match ImageFormat::try_from(options.format) {
-        Ok(ImageFormat::Unspecified | ImageFormat::Png) => Picture::Png,
-        Ok(ImageFormat::Jpeg) => Picture::Jpeg,
-        Ok(ImageFormat::Webp) => Picture::Webp,
-        Err(_) => {
-            unknown(wrong, "screenshot.format", options.format);
-            Picture::Png
-        }
-    };
-    let quality = match u8::try_from(options.quality) {
-        Ok(0) => USUAL_QUALITY,
-        Ok(quality @ 1..=100) => quality,
-        _ => {
-            let why = format!("{} is not in 1 to 100", options.quality);
-            wrong.push(Violation::new("screenshot.quality", why));
-            USUAL_QUALITY
-        }
-    };
-    Screenshot {
-        kind,
-        quality: Some(quality),
-        full_page: options.full_page,
-    }
-}
-
 /// What came.
 pub(super) fn response(response: fetch::Response) -> FetchResponse {
     let timings = response.timings;
@@ -221,6 +193,8 @@ pub(super) fn response(response: fetch::Response) -> FetchResponse {
         Via::Http => FetchStrategy::Http,
         Via::Browser => FetchStrategy::Browser,
     };
+    let mut message = FetchResponse::default();
+    fetch_http::answered(&response, &mut message);
     FetchResponse {
         final_url: response.final_url,
         redirects: response
@@ -247,6 +221,10 @@ pub(super) fn response(response: fetch::Response) -> FetchResponse {
             html: response.html,
             text: response.text,
             screenshot: response.screenshot,
+            pdf: response.pdf,
+            markdown: response.markdown,
+            links: response.links.map(fetch_content::links),
+            metadata: response.metadata.map(fetch_content::metadata),
         }),
         title: response.title.unwrap_or_default(),
         via: via.into(),
@@ -258,6 +236,7 @@ pub(super) fn response(response: fetch::Response) -> FetchResponse {
             render: part(timings.render),
             extract: part(timings.extract),
             total: part(timings.total),
+            connect: part(timings.connect),
         }),
         warnings: response
             .warnings
@@ -267,6 +246,22 @@ pub(super) fn response(response: fetch::Response) -> FetchResponse {
                 message: warning.message,
             })
             .collect(),
+        verdict: verdict(response.verdict).into(),
+        verdict_detail: response.verdict_detail,
+        download_name: response.download_name.unwrap_or_default(),
+        ..message
+    }
+}
+
+const fn verdict(verdict: Option<Verdict>) -> ContentVerdict {
+    match verdict {
+        None => ContentVerdict::Unspecified,
+        Some(Verdict::Content) => ContentVerdict::Content,
+        Some(Verdict::Empty) => ContentVerdict::Empty,
+        Some(Verdict::LoginWall) => ContentVerdict::LoginWall,
+        Some(Verdict::Blocked) => ContentVerdict::Blocked,
+        Some(Verdict::ErrorPage) => ContentVerdict::ErrorPage,
+        Some(Verdict::Unrendered) => ContentVerdict::Unrendered,
     }
 }
 
@@ -279,13 +274,17 @@ mod tests {
         let message = FetchRequest {
             url: "file:///etc/passwd".into(),
             strategy: 9,
-            formats: vec![FetchFormat::Html.into(), FetchFormat::Pdf.into(), 77],
+            formats: vec![
+                FetchFormat::Html.into(),
+                FetchFormat::Unspecified.into(),
+                77,
+            ],
             method: "BREW".into(),
             headers: vec![proto::Header {
                 name: "a b".into(),
                 value: "x".into(),
             }],
-            wait_until: proto::WaitUntil::NetworkIdle.into(),
+            wait_until: 77,
             max_bytes: MOST_BYTES + 1,
             max_redirects: Some(51),
             ..FetchRequest::default()

@@ -5,12 +5,13 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::convert::to_proto;
 use crate::{
     broker::{Broker, Error, Violation},
     browser::{self, Demand},
     fetch,
     lease::{self, EndReason},
-    proto::ErrorReason,
+    proto::{ErrorReason, FetchFailure},
 };
 
 /// The domain of every error.
@@ -82,6 +83,21 @@ impl Answer {
 /// The request is not as it must be.
 pub(super) fn invalid(violations: Vec<Violation>) -> Status {
     of_invalid(violations).status()
+}
+
+/// A failure among results that are not: what `status` says, as a message.
+pub(super) fn failure(status: &Status) -> FetchFailure {
+    let details = status.get_error_details();
+    let reason = details
+        .error_info()
+        .and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
+    let retry = details.retry_info().and_then(|retry| retry.retry_delay);
+    FetchFailure {
+        code: status.code().into(),
+        reason: reason.unwrap_or(ErrorReason::Unspecified).into(),
+        message: status.message().into(),
+        retry_delay: retry.and_then(to_proto),
+    }
 }
 
 /// This version does not have it.
@@ -192,11 +208,24 @@ fn of_fetch(error: fetch::Error, broker: &Broker, limit: Option<Limit>) -> Answe
         fetch::Error::Protocol(_) | fetch::Error::TooManyRedirects { .. } => {
             origin(ErrorReason::OriginProtocol)
         }
+        fetch::Error::TooComplex(_) => {
+            Answer::new(Code::FailedPrecondition, ErrorReason::TooLarge, message)
+        }
         fetch::Error::TooLarge { limit } => {
             Answer::new(Code::FailedPrecondition, ErrorReason::TooLarge, message)
                 .with("max_bytes", limit)
         }
         fetch::Error::Passed => passed(limit),
+        fetch::Error::Unmet(what) => {
+            let mut answer = passed(limit);
+            answer.message = format!("{} while waiting for {what}", answer.message);
+            answer.with("unmet", what)
+        }
+        fetch::Error::Condition(_) => Answer::new(
+            Code::FailedPrecondition,
+            ErrorReason::PageCondition,
+            message,
+        ),
         fetch::Error::BadRequest(field, why) => of_invalid(vec![Violation::new(field, why)]),
     }
 }
