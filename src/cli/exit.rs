@@ -41,6 +41,12 @@ impl Failure {
         Self::new(USAGE, error)
     }
 
+    /// The same, and what had happened before.
+    pub(super) fn after(mut self, before: &str) -> Self {
+        self.message += &format!("; before that: {before}");
+        self
+    }
+
     /// Says it on standard error and turns into the exit code.
     pub(super) fn report(self) -> ExitCode {
         // Nobody is left to tell when standard error is closed.
