@@ -217,6 +217,94 @@ async fn fetch_writes_what_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fetch_takes_many_and_says_of_each_how_it_went() {
+    let broker = Broker::start().await;
+    let endpoint = broker.endpoint();
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("list");
+    let (page, shell) = (broker.site.url("/"), broker.site.url("/shell"));
+    let gone = broker.site.url("/status/404");
+    let lines =
+        format!("# a comment\n\n  {shell}  \nhttp://127.0.0.1:9/\nfile:///etc/passwd\n{gone}\n");
+    std::fs::write(&list, lines).unwrap();
+    let fixed = ["fetch", "--endpoint", &endpoint, "--format", "text,html"];
+    let output = run(&[&fixed[..], &[&page, "--file", list.to_str().unwrap()]].concat()).await;
+    assert_eq!(code(&output), 1, "two failed: {}", err(&output));
+    assert!(
+        err(&output).contains("5 answered, 2 of them failed"),
+        "{}",
+        err(&output)
+    );
+    let lines: Vec<serde_json::Value> = out(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 5);
+    let of = |url: &str| lines.iter().find(|line| line["url"] == url).unwrap();
+    assert!(
+        of(&page)["contents"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("An article")
+    );
+    assert_eq!(of(&page)["via"], "http");
+    assert_eq!(of(&shell)["contents"]["text"], "filled by a script");
+    assert!(
+        of(&shell)["contents"]["html"]
+            .as_str()
+            .unwrap()
+            .contains("<div")
+    );
+    assert_eq!(of(&shell)["via"], "browser");
+    assert_eq!(of(&gone)["status"], 404);
+    assert_eq!(
+        of("http://127.0.0.1:9/")["error"]["reason"],
+        "ORIGIN_REFUSED"
+    );
+    assert_eq!(of("file:///etc/passwd")["error"]["reason"], "BAD_REQUEST");
+
+    let into = dir.path().join("made/for/it");
+    let into = into.to_str().unwrap();
+    let wanted = [
+        "fetch",
+        "--endpoint",
+        &endpoint,
+        "--format",
+        "screenshot,text",
+        "-o",
+        into,
+    ];
+    let output = run(&[&wanted[..], &[&page, &shell]].concat()).await;
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(out(&output).lines().count(), 2);
+    let mut names: Vec<_> = std::fs::read_dir(into)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 4, "{names:?}");
+    assert!(
+        names[0].starts_with("00001-") && names[0].ends_with(".png"),
+        "{names:?}"
+    );
+    assert!(
+        names[3].starts_with("00002-") && names[3].ends_with("-shell.txt"),
+        "{names:?}"
+    );
+    let text = std::fs::read_to_string(format!("{into}/{}", names[3])).unwrap();
+    assert_eq!(text, "filled by a script");
+
+    let output = run(&["fetch", "--endpoint", &endpoint, "--file", "/nowhere"]).await;
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("/nowhere"), "{}", err(&output));
+    let output = run(&["fetch", "--endpoint", &endpoint]).await;
+    assert_eq!(code(&output), 2, "neither URL nor file: {}", err(&output));
+    let output = run(&["fetch", "--endpoint", "http://127.0.0.1:9", &page, &shell]).await;
+    assert_eq!(code(&output), 69, "{}", err(&output));
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lease_runs_a_command_and_gives_the_browser_back() {
     let broker = Broker::with(|config| config.max_browsers = 1).await;
     let endpoint = broker.endpoint();

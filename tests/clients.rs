@@ -170,3 +170,48 @@ async fn a_python_client_reads_why_it_was_refused_and_retries() {
     drop(lines);
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_client_fetches_many_and_cancels_the_rest() {
+    let python = installed("target/clients/python/bin/python");
+    let broker = Broker::start().await;
+    let url = |path: &str| broker.site.url(path);
+    let ran = Command::new(python)
+        .env("PYTHONPATH", root().join("target/clients/python"))
+        .arg(root().join("tests/clients/python/fetch_many.py"))
+        .arg(broker.endpoint())
+        .args([url("/hang"), url("/"), url("/status/404"), url("/hang")])
+        .args(["http://127.0.0.1:9/", "file:///etc/passwd"])
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(BOUND, ran).await.expect("it ends").unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    let lines: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 4, "{said}");
+    let of = |url: &str| lines.iter().find(|line| line["url"] == url).unwrap();
+    assert!(
+        of(&url("/"))["text"]
+            .as_str()
+            .unwrap()
+            .contains("An article")
+    );
+    assert_eq!(of(&url("/status/404"))["status"], 404);
+    assert_eq!(
+        of("http://127.0.0.1:9/")["reason"],
+        "ERROR_REASON_ORIGIN_REFUSED"
+    );
+    assert_eq!(
+        of("file:///etc/passwd")["reason"],
+        "ERROR_REASON_BAD_REQUEST"
+    );
+    until("what was cancelled is given back", async || {
+        broker.status().await.running == 0
+    })
+    .await;
+    broker.stop().await;
+}

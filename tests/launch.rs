@@ -6,6 +6,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -171,5 +172,48 @@ async fn it_works_again_and_so_does_the_broker() {
         broker.release(&lease).await.end_reason(),
         EndReason::Released
     );
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_stuck_once_and_another_is_started_in_time() {
+    let dir = TempDir::new().unwrap();
+    let marker = dir.path().join("stuck");
+    let real = "/usr/lib/chromium/chromium-headless-shell";
+    let script = format!(
+        "[ -e {0} ] || {{ touch {0}; sleep 1000; }}\nexec {real} \"$@\"",
+        marker.display()
+    );
+    let path = program(dir.path(), "stuck-once", &script);
+    let broker = Broker::cold(|config| {
+        config.browser = Some(path);
+        config.launch_timeout = Duration::from_secs(15);
+        config.max_browsers = 1;
+    })
+    .await;
+    let most = AtomicUsize::new(0);
+    let lease = async {
+        acquire(&mut broker.leases(), AcquireRequest::default())
+            .await
+            .unwrap()
+    };
+    let lease = tokio::select! {
+        lease = lease => lease,
+        () = async {
+            loop {
+                let live = broker.server.pool().seen().iter().filter(|one| one.pid.is_some()).count();
+                most.fetch_max(live, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        } => unreachable!(),
+    };
+    assert!(marker.exists(), "the first was stuck");
+    assert_eq!(most.load(Ordering::Relaxed), 1, "never two in one place");
+    let status = broker.status().await;
+    assert_eq!(
+        status.last_launch_error, "",
+        "the launch as a whole has not failed"
+    );
+    broker.release(&lease).await;
     broker.stop().await;
 }

@@ -186,9 +186,38 @@ fn routes() -> Router {
             "/download",
             get(|| async { typed("application/octet-stream", "bytes") }),
         )
+        .route("/paper", get(|| async { Html(paper()) }))
+        .route(
+            "/news",
+            get(|| async { typed("application/rss+xml", NEWS) }),
+        )
+        .route(
+            "/picture",
+            get(|| async { typed("image/png", &b"\x89PNG\r\n\x1a\n"[..]) }),
+        )
+        .route("/deep", get(|| async { Html("<div>".repeat(100_000)) }))
+        .route("/wide", get(|| async { Html("<i>x</i>".repeat(250_000)) }))
         .route("/echo", any(echo))
         .route("/post-redirect", any(|| async { Redirect::to("/echo") }))
 }
+
+fn paper() -> String {
+    let words =
+        "A lease is the right to use a thing until a deadline, and no longer than that. ".repeat(6);
+    format!(
+        "<!doctype html><html lang=en><head><title>On lending</title>\
+         <meta name=description content='How to lend'><meta name=author content='A. Lender'></head>\
+         <body><nav><a href=/>Home</a> <a href=/about>About</a></nav>\
+         <article><h1>On lending</h1><p>{words}</p><h2>Why deadlines</h2>\
+         <p>{words}See <a rel=nofollow href=/terms>the terms</a>.</p>\
+         <pre><code class=language-rust>let lease = acquire().await;</code></pre><p>{words}</p>\
+         </article><div id=cookie-banner>We use cookies. <button>Accept</button></div></body></html>"
+    )
+}
+
+const NEWS: &str = "<?xml version='1.0'?><rss version='2.0'><channel><title>News</title>\
+    <link>http://news.test/</link><description>All</description><item><title>First news</title>\
+    <link>http://news.test/1</link></item></channel></rss>";
 
 /// A server that says whatever `answer` is to each connection, then closes it.
 pub async fn raw(answer: &'static [u8]) -> SocketAddr {

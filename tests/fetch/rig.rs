@@ -3,13 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use berth::{
-    browser::{self, Pool, RunDir, cdp, launch},
+    browser::{self, BrowserId, Pool, RunDir, cdp, launch},
     deadline::Deadline,
     drain::Drain,
     fetch::{Config, Error, Fetcher, Format, Formats, Request, Response, Strategy},
     metrics::Metrics,
 };
 use chromiumoxide::cdp::browser_protocol::target::GetBrowserContextsParams;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
@@ -31,13 +35,26 @@ impl Rig {
     }
 
     pub async fn with(config: Config) -> Self {
+        Self::sized(config, 3).await
+    }
+
+    pub async fn sized(config: Config, browsers: usize) -> Self {
+        Self::warm(config, 1, browsers)
+    }
+
+    /// One that starts no browser unless it is asked for one.
+    pub fn http(config: Config) -> Self {
+        Self::warm(config, 0, 3)
+    }
+
+    fn warm(config: Config, min_warm: u32, browsers: usize) -> Self {
         let drain = Drain::new(Handle::current());
         let dir = tempfile::tempdir().unwrap();
         let (run, _) = RunDir::claim(dir.path()).unwrap();
         let metrics = Metrics::new().unwrap();
-        let browsers = browser::Config {
-            max_browsers: 3,
-            min_warm: 1,
+        let limits = browser::Config {
+            max_browsers: u32::try_from(browsers).unwrap(),
+            min_warm,
             seats_per_browser: 8,
             queue: 100,
             max_age: Duration::from_secs(300),
@@ -52,7 +69,7 @@ impl Rig {
                 timeout: Duration::from_secs(30),
             },
         };
-        let pool = Pool::start(browsers, Arc::new(run), &drain, &metrics);
+        let pool = Pool::start(limits, Arc::new(run), &drain, &metrics);
         let fetcher = Fetcher::new(config, pool.clone(), &drain, &metrics).unwrap();
         Self {
             drain,
@@ -97,6 +114,65 @@ impl Rig {
         assert_eq!(contexts.browser_context_ids.len(), 0, "contexts are left");
         assert_eq!(self.fetcher.load().active, 0);
         assert_eq!(self.fetcher.load().waiting, 0);
+    }
+
+    /// Waits until no connection of the HTTP client is in use and so many are kept.
+    pub async fn kept(&self, idle: u64) {
+        for _ in 0..200 {
+            let load = self.fetcher.load();
+            let in_use = (load.active, load.waiting, load.connections.active);
+            if in_use == (0, 0, 0) && load.connections.idle == idle {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not {idle} kept: {:?}", self.fetcher.load());
+    }
+
+    /// Kills the browser that serves a fetch, once there is one that is not `last`; its name.
+    pub async fn kill_busy(&self, last: Option<BrowserId>) -> BrowserId {
+        for _ in 0..1000 {
+            let seen = self.pool.seen();
+            let busy = seen
+                .iter()
+                .find(|one| one.seats > 0 && Some(one.id) != last);
+            if let Some((id, pid)) = busy.and_then(|one| Some((one.id, one.pid?))) {
+                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+                return id;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no browser is busy");
+    }
+
+    /// Kills every process that holds pages.
+    pub fn kill_renderers(&self) {
+        let groups: Vec<_> = self.pool.seen().iter().filter_map(|one| one.pid).collect();
+        for process in procfs::process::all_processes().unwrap().flatten() {
+            let ours = process.stat().is_ok_and(|stat| groups.contains(&stat.pgrp));
+            let line = process.cmdline().unwrap_or_default().join(" ");
+            if ours && line.contains("--type=renderer") {
+                // One that is gone already is as good.
+                let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+            }
+        }
+    }
+
+    /// How many directories for downloads there are.
+    pub fn download_dirs(&self) -> usize {
+        let known = ["profile", "tmp"];
+        let instances = std::fs::read_dir(self.dir.path()).unwrap().flatten();
+        let browsers =
+            instances.flat_map(|one| std::fs::read_dir(one.path()).into_iter().flatten());
+        let browsers = browsers.flatten().map(|one| one.path());
+        let inside = browsers.flat_map(|one| std::fs::read_dir(one).into_iter().flatten());
+        let names = inside.flatten().map(|one| one.file_name());
+        names
+            .filter(|name| {
+                let name = name.to_string_lossy();
+                name.len() == 32 && !known.contains(&name.as_ref())
+            })
+            .count()
     }
 
     /// So many fetches ended with `outcome`.
