@@ -7,6 +7,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 mod fetches;
+mod http;
 mod leases;
 mod memory;
 mod round_trips;
@@ -61,6 +62,15 @@ impl Row {
     }
 }
 
+/// Whether a group of measures was asked for: all, or those named after `cargo bench --`.
+fn wanted(name: &str) -> bool {
+    let mut asked = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .peekable();
+    asked.peek().is_none() || asked.any(|word| word == name)
+}
+
 fn main() {
     berth::server::adopt_orphans();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -69,14 +79,19 @@ fn main() {
         .unwrap();
     let mut rows = Vec::new();
     runtime.block_on(async {
-        println!("leases …");
-        rows.extend(leases::measure().await);
-        println!("round trips …");
-        rows.extend(round_trips::measure().await);
-        println!("fetches …");
-        rows.extend(fetches::measure().await);
-        println!("memory …");
-        rows.extend(memory::measure().await);
+        for name in ["leases", "round trips", "fetches", "http", "memory"] {
+            if !wanted(name) {
+                continue;
+            }
+            println!("{name} …");
+            rows.extend(match name {
+                "leases" => leases::measure().await,
+                "round trips" => round_trips::measure().await,
+                "fetches" => fetches::measure().await,
+                "http" => http::measure().await,
+                _ => memory::measure().await,
+            });
+        }
     });
     println!("\n| measure | seen | target | |\n|---|---|---|---|");
     for row in rows {
