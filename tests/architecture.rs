@@ -235,12 +235,12 @@ fn nothing_is_put_off() {
 
 #[test]
 fn metrics_and_reasons_are_documented() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/HEALTH_MONITORING.md");
     let docs = fs::read_to_string(docs).unwrap();
     for def in berth::metrics::TABLE {
         assert!(
             docs.contains(&format!("`{}`", def.name)),
-            "{} is not in docs/operations.md",
+            "{} is not in docs/HEALTH_MONITORING.md",
             def.name
         );
     }
