@@ -301,7 +301,7 @@ async fn a_download_is_refused_or_captured() {
     let got = fetched(&rig, saves).await;
     assert_eq!((got.text.as_deref(), got.raw), (Some("page"), None));
     rig.nothing_held().await;
-    assert_eq!(rig.download_dirs(), 0, "nothing stays on the disk");
+    rig.no_downloads().await;
     rig.end().await;
 }
 

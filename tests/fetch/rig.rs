@@ -60,6 +60,7 @@ impl Rig {
             max_age: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(60),
             max_uses: 1000,
+            max_drift: 0,
             memory_limit: 0,
             check_timeout: Duration::from_secs(5),
             check_interval: Duration::from_secs(5),
@@ -158,8 +159,22 @@ impl Rig {
         }
     }
 
+    /// Waits until no directory for downloads is left.
+    pub async fn no_downloads(&self) {
+        for _ in 0..200 {
+            if self.download_dirs() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!(
+            "{} directories for downloads are left",
+            self.download_dirs()
+        );
+    }
+
     /// How many directories for downloads there are.
-    pub fn download_dirs(&self) -> usize {
+    fn download_dirs(&self) -> usize {
         let known = ["profile", "tmp"];
         let instances = std::fs::read_dir(self.dir.path()).unwrap().flatten();
         let browsers =

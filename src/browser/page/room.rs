@@ -132,25 +132,23 @@ impl Drop for Room {
                 seat.condemn();
             }
             drop(session);
+            drop(seat);
             if let Some(dir) = dir {
                 clear(&dir).await;
             }
-            drop(seat);
         });
     }
 }
 
-/// Removes the directory of a context's downloads, when there were any. A download that breaks off
-/// with its context is removed by the browser, too, and the two may cross. What is left at last
-/// goes with the browser.
+/// Removes the directory of a context's downloads. The browser makes it, and removes what breaks off
+/// in it, on threads of its own that outlast the context and tell nobody when they are done: so it
+/// is looked for as often as they may need. What is left at last goes with the browser.
 async fn clear(dir: &Path) {
     const TRIES: u32 = 10;
     const PAUSE: Duration = Duration::from_millis(50);
     for _ in 0..TRIES {
-        match tokio::fs::remove_dir_all(dir).await {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-            // The browser may make it again for what it was about to write.
-            Ok(()) | Err(_) => tokio::time::sleep(PAUSE).await,
-        }
+        // Nothing there yet, or something just being written: the next look decides.
+        let _ = tokio::fs::remove_dir_all(dir).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
