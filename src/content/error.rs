@@ -3,12 +3,13 @@
 /// Why a document gives no content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The document has more than `limit` bytes, or makes more than `limit` elements.
+    /// The document has more than `limit` bytes, or makes more than `limit` elements, or its text is
+    /// more work than that.
     #[error("the document is over the limit of {limit} {what}")]
     TooLarge {
         /// The limit that was met.
         limit: usize,
-        /// What it counts: `bytes` or `elements`.
+        /// What it counts: `bytes`, `elements`, `pieces of text` or `escaped characters in one text`.
         what: &'static str,
     },
     /// Its elements nest deeper than this, and could not be laid flat.

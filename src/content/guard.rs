@@ -3,7 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::{Error, Limits};
+use super::{
+    Error, Limits,
+    pieces::{Pieces, Place},
+};
 
 /// Formatting elements that are open at once. Parsers open each of them anew in every block, so
 /// that a few hundred of them make a small document grow without bound.
@@ -26,7 +29,13 @@ pub(super) fn bounded<'a>(html: &'a str, limits: &Limits) -> Result<Cow<'a, str>
     // What is copied already, once anything had to be left out.
     let mut copied = 0;
     let mut at = 0;
+    let mut pieces = Pieces::default();
+    let between = |from: usize, to: usize| html.get(from..to).unwrap_or_default();
     while let Some(tag) = next_tag(html, at) {
+        pieces.add(between(at, tag.start), Place::Text)?;
+        if !tag.name.is_empty() {
+            pieces.add(between(tag.start + 1, tag.end - 1), Place::Attributes)?;
+        }
         at = tag.end;
         let keeps = scan.keeps(&tag);
         if scan.elements > limits.max_elements {
@@ -41,9 +50,14 @@ pub(super) fn bounded<'a>(html: &'a str, limits: &Limits) -> Result<Cow<'a, str>
             copied = tag.end;
         }
         if !tag.closes && scan.foreign == 0 && is_raw(tag.name) {
-            at = raw_end(html, at, tag.name);
+            let end = raw_end(html, at, tag.name);
+            if is_escaped(tag.name) {
+                pieces.add(between(at, end), Place::Text)?;
+            }
+            at = end;
         }
     }
+    pieces.add(between(at, html.len()), Place::Text)?;
     Ok(match flat {
         None => Cow::Borrowed(html),
         Some(mut flat) => {
@@ -157,6 +171,11 @@ fn is_raw(name: &str) -> bool {
     ]
     .iter()
     .any(|raw| name.eq_ignore_ascii_case(raw))
+}
+
+/// Whether what is in such an element has entities all the same.
+fn is_escaped(name: &str) -> bool {
+    name.eq_ignore_ascii_case("textarea") || name.eq_ignore_ascii_case("title")
 }
 
 /// Where the end tag of a raw element begins.

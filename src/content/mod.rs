@@ -22,6 +22,7 @@ mod metadata;
 mod names;
 mod pdf;
 mod phrases;
+mod pieces;
 mod prune;
 #[cfg(test)]
 mod tests;

@@ -377,3 +377,25 @@ fn a_damaged_pdf_is_an_error_and_no_panic() {
         let _ = converted(nested.as_bytes(), "application/pdf");
     });
 }
+
+#[test]
+fn text_that_is_slow_to_write_is_refused() {
+    let read = |html: String| read_html(&html, None, Want::ALL, &Limits::default(), &|| false);
+    let slow = "& ".repeat(200_000);
+    for html in [
+        format!("<p>{slow}"),
+        format!("<textarea>{slow}</textarea>"),
+        format!("<p title='{slow}'>x"),
+        format!("<p>{}", "< ".repeat(500_000)),
+    ] {
+        let refused = read(html);
+        assert!(
+            matches!(refused, Err(Error::TooLarge { .. })),
+            "{refused:?}"
+        );
+    }
+    let props = "{&quot;a&quot;: &quot;b &amp; c&quot;}, ".repeat(1_000);
+    let code = "if (a && b) {}\n".repeat(50_000);
+    let fine = format!("<p data-props=\"{props}\">x<script>{code}</script>");
+    assert!(read(fine).is_ok());
+}
