@@ -3,11 +3,18 @@
 
 mod support;
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use berth::proto::{
-    AcquireRequest, ContentVerdict as Verdict, DrainRequest, EndReason, FetchRequest,
-    FetchStrategy, LeaseState, OnDisconnect,
+    AcquireRequest, BrowserState, BrowserStatus, ContentVerdict as Verdict, DrainRequest,
+    EndReason, FetchRequest, FetchStrategy, LeaseState, OnDisconnect,
 };
 use nix::{
     sys::signal::{Signal, kill, killpg},
@@ -224,6 +231,62 @@ async fn c06_a_browser_that_does_not_close_does_not_keep_its_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c07_a_browser_that_has_become_slow_is_retired() {
+    let broker = Broker::with(|config| config.max_browsers = 2).await;
+    let url = broker.site.url("/");
+    let fetches = async || {
+        let one = || async {
+            let request = FetchRequest {
+                url: url.clone(),
+                strategy: FetchStrategy::Browser.into(),
+                ..FetchRequest::default()
+            };
+            broker.fetches().fetch(request).await.unwrap()
+        };
+        futures::future::join_all((0..4).map(|_| one())).await;
+    };
+    for _ in 0..4 {
+        fetches().await;
+    }
+    let shared = || async {
+        let browsers = broker.status().await.browsers;
+        let serves = |one: &BrowserStatus| one.state() == BrowserState::Shared;
+        browsers.into_iter().find(serves)
+    };
+    let slow = shared().await.unwrap();
+    assert!(slow.uses >= 16, "{slow:?}");
+    // It runs a tenth of the time, in pieces that are too short for a page.
+    let group = Pid::from_raw(slow.pid);
+    let enough = Arc::new(AtomicBool::new(false));
+    let ends = Arc::clone(&enough);
+    let slowed = tokio::task::spawn_blocking(move || {
+        let pause = |millis| std::thread::park_timeout(Duration::from_millis(millis));
+        while !ends.load(Ordering::Relaxed) && killpg(group, Signal::SIGSTOP).is_ok() {
+            pause(45);
+            let _ = killpg(group, Signal::SIGCONT);
+            pause(5);
+        }
+    });
+    let drifted = async || {
+        let (_, metrics) = broker.ops("/metrics").await;
+        metrics.contains("berth_browsers_retired_total{reason=\"drift\"} 1")
+    };
+    for _ in 0..20 {
+        fetches().await;
+        if drifted().await {
+            break;
+        }
+    }
+    enough.store(true, Ordering::Relaxed);
+    slowed.await.unwrap();
+    assert!(drifted().await, "it is still in use");
+    fetches().await;
+    let next = shared().await.unwrap();
+    assert_ne!(next.id, slow.id);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c08_every_step_of_a_launch_may_fail() {
     // The first launches end at another step each; then the browser is what it should be.
     let dir = tempfile::tempdir().unwrap();
@@ -241,7 +304,7 @@ async fn c08_every_step_of_a_launch_may_fail() {
     std::fs::set_permissions(&path, mode).unwrap();
     let broker = Broker::cold(|config| {
         config.browser = Some(path);
-        config.launch_timeout = Duration::from_secs(1);
+        config.launch_timeout = Duration::from_secs(4);
     })
     .await;
     until("a browser is up", async || broker.idle() > 0).await;

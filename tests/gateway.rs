@@ -71,6 +71,7 @@ impl Rig {
             max_age: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(60),
             max_uses: 1000,
+            max_drift: 0,
             memory_limit: 0,
             check_timeout: Duration::from_secs(5),
             check_interval: Duration::from_secs(5),

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     cdp::{self, Cdp},
     launch::Parts,
+    pace::{Drift, Pace},
     process::{Exit, Kill, Process},
     registry::{Entry, State},
 };
@@ -79,6 +80,7 @@ pub struct Browser {
     session: Mutex<Option<Arc<cdp::Session>>>,
     launched: Instant,
     uses: AtomicU64,
+    pace: Mutex<Pace>,
     idle_since: Mutex<Instant>,
     condemned: Mutex<Option<Retire>>,
     entry: Entry,
@@ -98,6 +100,7 @@ impl Browser {
             session: Mutex::new(Some(Arc::new(parts.session))),
             launched: now,
             uses: AtomicU64::new(0),
+            pace: Mutex::default(),
             idle_since: Mutex::new(now),
             condemned: Mutex::new(None),
             entry,
@@ -231,6 +234,16 @@ impl Browser {
     pub(super) fn used(&self) {
         let uses = self.uses.fetch_add(1, Ordering::Relaxed) + 1;
         self.entry.uses(uses);
+    }
+
+    /// Enters that a page in a context of its own took `took` to be opened.
+    pub(super) fn opened_a_page(&self, took: Duration) {
+        self.pace.lock().opened(took);
+    }
+
+    /// Whether it opens pages over `limit` times as slowly as when it was fresh.
+    pub(super) fn drift(&self, limit: u32) -> Option<Drift> {
+        self.pace.lock().drift(limit)
     }
 
     /// Enters how many contexts are open in it.

@@ -16,6 +16,7 @@ pub mod executable;
 pub mod launch;
 mod launches;
 mod leased;
+mod pace;
 pub mod page;
 mod place;
 mod pool;

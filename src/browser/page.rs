@@ -99,6 +99,7 @@ impl Page {
         options: &PageOptions,
         deadline: Deadline,
     ) -> Result<Self, Error> {
+        let begun = Instant::now();
         let browser = std::sync::Arc::clone(seat.browser());
         let cdp = browser.cdp().clone();
         let gate = Gate::of(options);
@@ -114,6 +115,7 @@ impl Page {
         room.session = Some(cdp.session(id.clone(), EVENTS)?);
         let helpers = (gate.as_ref(), download.as_ref());
         prepare(&browser, &context, &id, options, helpers, deadline).await?;
+        browser.opened_a_page(begun.elapsed());
         Ok(Self {
             cdp,
             id,

@@ -48,6 +48,9 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// A shared browser is retired after so many fetches.
     pub max_uses: u64,
+    /// A shared browser is retired when it takes so many times as long to open a page as when it was
+    /// fresh; 0 for never.
+    pub max_drift: u32,
     /// A browser's tree may take so much memory, in bytes; 0 for no limit.
     pub memory_limit: u64,
     /// How long a browser has to answer a check.

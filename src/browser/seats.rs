@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use super::{
     Error,
     chrome::{Browser, BrowserId},
+    pace::Drift,
     pool::{Pool, Taken},
     queue::{Purpose, Slot},
     registry::State as BrowserState,
@@ -268,21 +269,27 @@ impl Pool {
         let mut state = self.0.seats.state.lock();
         let nobody_waits = state.waiting_now() == 0;
         for shared in &mut state.shared {
+            if shared.closing.is_some() {
+                continue;
+            }
             let browser = &shared.taken.0;
             let idle_for = browser.idle_for();
-            let due = browser.condemned().or_else(|| {
+            shared.closing = browser.condemned().or_else(|| {
                 let idle = shared.used == 0 && nobody_waits;
                 if browser.age() >= config.max_age {
                     Some(Retire::Age)
                 } else if browser.uses() >= config.max_uses {
                     Some(Retire::Uses)
+                } else if let Some(drift) = browser.drift(config.max_drift) {
+                    let (id, Drift { fresh, recent }) = (browser.id(), drift);
+                    tracing::warn!(browser = %id, ?fresh, ?recent, "browser.drifted");
+                    Some(Retire::Drift)
                 } else if idle && idle_for >= config.idle_timeout {
                     Some(Retire::Idle)
                 } else {
                     None
                 }
             });
-            shared.closing = shared.closing.or(due);
         }
         self.give_way(&mut state);
         let unsent = self.serve(&mut state);

@@ -229,6 +229,13 @@ const BROWSERS: &[Setting] = &[
         "A shared browser is retired after so many fetches",
     ),
     setting(
+        "browser-max-drift",
+        Text("4"),
+        Kind::U32(0..=1000, |c| &mut c.browser_max_drift),
+        "A shared browser is retired when it takes so many times as long to open a page as when it \
+         was fresh; 0 for never",
+    ),
+    setting(
         "browser-memory-limit",
         Text("2GiB"),
         Kind::Limit(64 << 20..=16 << 40, |c| &mut c.browser_memory_limit),

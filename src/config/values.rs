@@ -56,6 +56,8 @@ pub struct Config {
     pub browser_idle_timeout: Duration,
     /// A shared browser is retired after so many fetches.
     pub browser_max_uses: u64,
+    /// A shared browser is retired when it is so many times as slow as when it was fresh; 0 for never.
+    pub browser_max_drift: u32,
     /// The memory a browser's processes may take together, in bytes; 0 for no limit.
     pub browser_memory_limit: u64,
     /// The TTL of a lease when the client names none.
@@ -116,6 +118,7 @@ impl Config {
             max_age: self.browser_max_age,
             idle_timeout: self.browser_idle_timeout,
             max_uses: self.browser_max_uses,
+            max_drift: self.browser_max_drift,
             memory_limit: self.browser_memory_limit,
             check_timeout: self.health_check_timeout,
             check_interval: self.health_check_interval,
@@ -187,6 +190,7 @@ impl Config {
             browser_max_age: never,
             browser_idle_timeout: never,
             browser_max_uses: 0,
+            browser_max_drift: 0,
             browser_memory_limit: 0,
             lease_ttl: never,
             lease_max_ttl: never,
@@ -256,6 +260,7 @@ mod tests {
             browser_max_age: secs(300),
             browser_idle_timeout: secs(60),
             browser_max_uses: 1000,
+            browser_max_drift: 4,
             browser_memory_limit: 2 << 30,
             lease_ttl: secs(60),
             lease_max_ttl: secs(3600),

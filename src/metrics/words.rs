@@ -28,13 +28,15 @@ macro_rules! words {
 
 words! {
     /// Why a browser was retired.
-    Retire: 8 {
+    Retire: 9 {
         /// It grew older than it may.
         Age = "age",
         /// It was used as often as it may be.
         Uses = "uses",
         /// Nobody wanted it.
         Idle = "idle",
+        /// It opens pages much more slowly than when it was fresh.
+        Drift = "drift",
         /// It failed a check.
         Unhealthy = "unhealthy",
         /// It exited by itself.
