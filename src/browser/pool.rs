@@ -364,11 +364,8 @@ impl Pool {
     /// first of the queue and puts a healthy one back to its end.
     pub(super) fn sweep(&self) {
         // bb8 replaces what is taken out even for a moment: nothing is, beyond what must be.
-        let idle: Vec<_> = self
-            .seen()
-            .into_iter()
-            .filter(|one| one.state == State::Idle)
-            .collect();
+        let mut idle = self.seen();
+        idle.retain(|one| one.state == State::Idle);
         let browsers = self.0.starter.browsers();
         let is_idle = |browser: &&Arc<Browser>| idle.iter().any(|one| one.id == browser.id());
         let mut due = browsers
