@@ -123,7 +123,7 @@ async fn c21_health_is_not_green_while_no_page_loads() {
                 let stat = process.stat();
                 let ours = stat.is_ok_and(|stat| groups.contains(&stat.pgrp));
                 let line = process.cmdline().unwrap_or_default();
-                if ours && line.iter().any(|word| word == "--type=zygote") {
+                if ours && line.join(" ").contains("--type=zygote") {
                     // One that is gone is what the next look replaces.
                     let _ = kill(Pid::from_raw(process.pid), Signal::SIGSTOP);
                 }
@@ -411,6 +411,10 @@ async fn a_full_queue_degrades_the_pool_and_a_full_pool_does_not() {
         })
         .await;
         // The first of the two has it now.
+        until("it is granted", async || {
+            !broker.status().await.leases.is_empty()
+        })
+        .await;
         let held = broker.status().await.leases.remove(0);
         broker.release(&held).await;
     };
