@@ -94,8 +94,13 @@ mod tests {
 
     fn health(status: Status, ready: bool) -> Health {
         let mut checks = Checks::default();
-        checks.browser_pool.status = status;
-        Health::overall(ready, checks)
+        checks.browser_pool.verdict.status = status;
+        Health {
+            status,
+            ready,
+            checks,
+            ..Health::default()
+        }
     }
 
     async fn ask(path: &str, health: Health) -> (StatusCode, String, String) {

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use berth::proto::AcquireRequest;
+use berth::proto::{AcquireRequest, DrainRequest};
 use serde_json::Value;
 use support::{BOUND, Broker, acquire, berth, until};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::Command,
     time::timeout,
 };
@@ -214,4 +214,52 @@ async fn a_python_client_fetches_many_and_cancels_the_rest() {
     })
     .await;
     broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_probe_tells_serving_degraded_draining_and_down_apart() {
+    let broker = Broker::with(|config| {
+        config.max_browsers = 1;
+        config.queue = 1;
+    })
+    .await;
+    let mut probe = python("health.py", &broker.endpoint())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ask = probe.stdin.take().unwrap();
+    let mut lines = BufReader::new(probe.stdout.take().unwrap()).lines();
+    let mut told = async || {
+        ask.write_all(b"\n").await.unwrap();
+        let line = timeout(BOUND, lines.next_line()).await.unwrap();
+        line.unwrap().unwrap()
+    };
+    until("it serves", async || told().await == "SERVING").await;
+
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    let mut leases = broker.leases();
+    let waits = acquire(&mut leases, AcquireRequest::default());
+    let seen = async {
+        let health = async || broker.ops("/health").await.1;
+        until("it is degraded", async || {
+            health().await.contains(r#""status":"degraded""#)
+        })
+        .await;
+        let degraded = told().await;
+        broker.release(&lease).await;
+        degraded
+    };
+    let (waited, degraded) = tokio::join!(waits, seen);
+    assert_eq!(degraded, "SERVING", "degraded serves");
+    broker.release(&waited.unwrap()).await;
+
+    let drain = DrainRequest { shutdown: false };
+    broker.admin().drain(drain).await.unwrap();
+    until("it is draining", async || told().await == "NOT_SERVING").await;
+    broker.stop().await;
+    assert_eq!(told().await, "UNAVAILABLE", "nobody is there");
+    drop(ask);
+    assert!(probe.wait().await.unwrap().success());
 }

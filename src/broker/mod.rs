@@ -8,6 +8,7 @@ mod acquire;
 mod attach;
 mod error;
 mod guard;
+mod health;
 mod idempotence;
 mod spec;
 mod status;
@@ -25,10 +26,11 @@ pub use status::Status;
 
 use self::idempotence::Requests;
 use crate::{
-    browser::{self, BrowserId, Pool},
+    browser::{self, BrowserId, LaunchWatch, Pool},
     deadline::Deadline,
     drain::Drain,
     fetch::{self, Fetcher},
+    health::Thresholds,
     lease::{self, EndReason, LeaseId, Lessor, Now, Record, Table},
     metrics::Metrics,
 };
@@ -44,6 +46,7 @@ struct Inner {
     fetcher: Fetcher,
     lessor: Lessor<Held, Subject>,
     requests: Requests,
+    thresholds: Thresholds,
     drain: Drain,
     metrics: Metrics,
 }
@@ -52,10 +55,11 @@ struct Inner {
 const HISTORY: Duration = Duration::from_secs(300);
 
 impl Broker {
-    /// A broker over `pool` and `fetcher`.
+    /// A broker over `pool` and `fetcher`, whose health is judged by `thresholds`.
     #[must_use]
     pub fn start(
         config: LeaseConfig,
+        thresholds: Thresholds,
         pool: Pool,
         fetcher: Fetcher,
         drain: &Drain,
@@ -71,6 +75,7 @@ impl Broker {
             fetcher,
             lessor,
             requests: Requests::default(),
+            thresholds,
             drain: drain.clone(),
             metrics: metrics.clone(),
         }));
@@ -182,6 +187,12 @@ impl Broker {
     #[must_use]
     pub fn drain(&self) -> &Drain {
         &self.0.drain
+    }
+
+    /// Follows how launches go, as far as health is concerned.
+    #[must_use]
+    pub fn launches(&self) -> LaunchWatch {
+        self.0.pool.launches().follow()
     }
 
     /// The bounds and defaults of leases.

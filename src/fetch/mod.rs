@@ -84,12 +84,14 @@ pub use self::{
 use crate::{browser::Pool, deadline::Deadline, drain::Drain, metrics::Metrics};
 
 /// How busy fetching is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// HTTP requests that run.
     pub active: u64,
     /// HTTP requests that wait for a connection permit.
     pub waiting: u64,
+    /// HTTP requests that may wait.
+    pub queue: u64,
     /// HTTP requests there may be at once.
     pub limit: u64,
     /// The connections of the HTTP client.
@@ -188,6 +190,7 @@ impl Fetcher {
         Load {
             active: self.0.permits.active(),
             waiting: self.0.permits.waiting(),
+            queue: self.0.config.queue as u64,
             limit: self.0.permits.limit(),
             connections: self.0.connections.counts(),
             requests: self.0.requests.load(Ordering::Relaxed),
