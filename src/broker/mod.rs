@@ -9,12 +9,14 @@ mod attach;
 mod error;
 mod guard;
 mod idempotence;
+mod seldom;
 mod spec;
 mod status;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
+use tracing::Instrument;
 
 pub use acquire::{Held, Leased, Subject};
 pub use attach::Attachment;
@@ -23,7 +25,7 @@ pub use guard::LeaseGuard;
 pub use spec::{AcquireSpec, LeaseConfig, Violation};
 pub use status::Status;
 
-use self::idempotence::Requests;
+use self::{idempotence::Requests, seldom::Seldom};
 use crate::{
     browser::{self, BrowserId, Pool},
     deadline::Deadline,
@@ -31,6 +33,7 @@ use crate::{
     fetch::{self, Fetcher},
     lease::{self, EndReason, LeaseId, Lessor, Now, Record, Table},
     metrics::Metrics,
+    telemetry::SPANS,
 };
 
 /// The use cases; clones share one broker.
@@ -44,6 +47,8 @@ struct Inner {
     fetcher: Fetcher,
     lessor: Lessor<Held, Subject>,
     requests: Requests,
+    /// Of refusals because everything is taken.
+    refused: Seldom,
     drain: Drain,
     metrics: Metrics,
 }
@@ -71,6 +76,7 @@ impl Broker {
             fetcher,
             lessor,
             requests: Requests::default(),
+            refused: Seldom::default(),
             drain: drain.clone(),
             metrics: metrics.clone(),
         }));
@@ -164,9 +170,9 @@ impl Broker {
     ) -> Result<fetch::Response, Error> {
         let _running = self.0.drain.admit()?;
         let cut = self.0.drain.cut_token();
-        let fetched = cut
-            .run_until_cancelled(self.0.fetcher.fetch(request, deadline))
-            .await;
+        let span = tracing::info_span!(target: SPANS, "fetch");
+        let fetch = self.0.fetcher.fetch(request, deadline).instrument(span);
+        let fetched = cut.run_until_cancelled(fetch).await;
         Ok(fetched.ok_or(Error::Draining)??)
     }
 
@@ -228,10 +234,15 @@ fn finish(metrics: &Metrics, record: &Record<Subject>, held: Held) {
     };
     let lived = at.duration_since(record.created).unwrap_or_default();
     metrics.lease_ended(reason.as_str(), lived);
-    let millis = u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
+    let (limit, value) = record.limit_reached().unzip();
     tracing::info!(
-        lease = %record.id, browser = %record.subject.browser, reason = reason.as_str(), millis,
-        "lease.ended"
+        lease = %record.id, browser = %record.subject.browser, reason = reason.as_str(),
+        millis = millis(lived), limit, limit_millis = value.map(millis), "lease.ended"
     );
     held.end(reason);
+}
+
+/// A duration as logs have it.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

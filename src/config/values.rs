@@ -102,6 +102,8 @@ pub struct Config {
     pub log_level: String,
     /// How log lines look.
     pub log_format: Format,
+    /// Where traces are sent; `None` for nowhere.
+    pub otlp_endpoint: Option<Url>,
 }
 
 impl Config {
@@ -210,6 +212,7 @@ impl Config {
             cache_disk_bytes: 0,
             log_level: String::new(),
             log_format: Format::Auto,
+            otlp_endpoint: None,
         }
     }
 }
@@ -279,6 +282,7 @@ mod tests {
             cache_disk_bytes: 1 << 30,
             log_level: "info".into(),
             log_format: Format::Auto,
+            otlp_endpoint: None,
         };
         assert_eq!(config, contract);
         assert!(!config.node.is_empty());
