@@ -249,7 +249,7 @@ impl Server {
         let begun = Instant::now();
         tracing::info!(running = self.drain.running(), "server.draining");
         self.health.not_serving().await;
-        self.drain.begin();
+        self.drain.begin_until(grace.instant());
         let mut clean = grace.bound(self.drain.idle()).await.is_ok();
         if !clean {
             tracing::warn!(running = self.drain.running(), "drain.cut");

@@ -7,7 +7,7 @@ use tracing::Instrument;
 
 use super::{AcquireSpec, Broker, Error, LeaseGuard, idempotence::Name, millis};
 use crate::{
-    browser::{self, BrowserId, Demand, Endpoint, Exit, Kill, LeasedBrowser, Product},
+    browser::{self, BrowserId, Demand, Endpoint, Exit, Kill, LeasedBrowser, Product, cdp::Cdp},
     deadline::Deadline,
     drain::Admission,
     lease::{EndReason, Grant, LeaseId, Limits, Now, Record, Spec, Table},
@@ -38,6 +38,10 @@ pub struct Held {
 impl Held {
     pub(super) fn endpoint(&self) -> &Endpoint {
         self.browser.browser().endpoint()
+    }
+
+    pub(super) fn cdp(&self) -> Cdp {
+        self.browser.browser().cdp().clone()
     }
 
     pub(super) fn watch_end(&self) -> watch::Receiver<Option<EndReason>> {

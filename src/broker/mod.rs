@@ -27,7 +27,7 @@ pub use status::Status;
 
 use self::{idempotence::Requests, seldom::Seldom};
 use crate::{
-    browser::{self, BrowserId, Pool},
+    browser::{self, BrowserId, Pool, StorageState},
     deadline::Deadline,
     drain::Drain,
     fetch::{self, Fetcher},
@@ -154,6 +154,25 @@ impl Broker {
             held.map(Held::watch_end).ok_or(lease::Error::Unknown)
         });
         Ok(watch?)
+    }
+
+    /// The storage state of a live lease's browser.
+    ///
+    /// # Errors
+    /// [`Error::Lease`] when it does not live.
+    ///
+    /// # Cancel safety
+    /// Yes: it only looks.
+    pub async fn storage_state(
+        &self,
+        id: LeaseId,
+        deadline: Deadline,
+    ) -> Result<StorageState, Error> {
+        let cdp = self.0.lessor.read(|table| {
+            let held = table.resource(id);
+            held.map(Held::cdp).ok_or(lease::Error::Unknown)
+        });
+        Ok(StorageState::read(&cdp?, deadline).await)
     }
 
     /// Fetches a page.

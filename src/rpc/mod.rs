@@ -92,7 +92,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), tonic::transport::Error> {
     let limit = options.max_message_size;
-    let place = Place::new(&options);
+    let place = Place::new(&options, broker.drain().clone());
     let leases = LeaseServiceServer::new(Leases::new(broker.clone(), place.clone()));
     let fetches = FetchServiceServer::new(Fetches::new(broker.clone(), &options));
     let admin = AdminServiceServer::new(Admin::new(broker, place, shutdown, options.log_level));
