@@ -20,7 +20,7 @@ use crate::{
     gateway,
     lease::EndReason,
     metrics::{self, Metrics},
-    ops, rpc,
+    ops, rpc, telemetry,
 };
 
 /// A broker with its transports, up and serving.
@@ -34,6 +34,7 @@ pub struct Server {
     transports: JoinSet<()>,
     stop: CancellationToken,
     asked: rpc::Shutdown,
+    telemetry: telemetry::Controls,
     shutdown_timeout: Duration,
 }
 
@@ -101,6 +102,17 @@ impl Server {
     /// # Errors
     /// See [`Error`]; nothing stays behind then.
     pub async fn start(config: &Config) -> Result<Self, Error> {
+        Self::start_with(config, telemetry::Controls::default()).await
+    }
+
+    /// As [`Server::start`], with the log and the traces of the process in its hands.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with(
+        config: &Config,
+        telemetry: telemetry::Controls,
+    ) -> Result<Self, Error> {
         let grpc = listen("listen", config.listen).await?;
         let gateway = listen("gateway_listen", config.gateway_listen).await?;
         let ops = listen("ops_listen", config.ops_listen).await?;
@@ -129,6 +141,7 @@ impl Server {
             transports: JoinSet::new(),
             stop: CancellationToken::new(),
             asked: rpc::Shutdown::new(),
+            telemetry,
             shutdown_timeout: config.shutdown_timeout,
         };
         server.serve_grpc(grpc, config, &metrics);
@@ -149,6 +162,7 @@ impl Server {
             max_message_size: config.max_message_size,
             fetch_timeout: config.fetch_timeout,
             fetch_max_timeout: config.fetch_max_timeout,
+            log_level: self.telemetry.level.clone(),
         };
         let (broker, metrics, health) = (self.broker.clone(), metrics.clone(), self.health.clone());
         let (asked, stop) = (self.asked.clone(), self.stop.clone());
@@ -164,6 +178,11 @@ impl Server {
         let cut = self.drain.cut_token();
         self.drain
             .spawn(async move { cut.run_until_cancelled(health.follow(&broker)).await });
+        if let Some(level) = self.telemetry.level.clone() {
+            let cut = self.drain.cut_token();
+            self.drain
+                .spawn(async move { cut.run_until_cancelled(level.watch()).await });
+        }
     }
 
     fn serve_gateway(&mut self, listener: TcpListener, config: &Config) {
@@ -231,7 +250,7 @@ impl Server {
         let begun = Instant::now();
         tracing::info!(running = self.drain.running(), "server.draining");
         self.health.not_serving().await;
-        self.drain.begin();
+        self.drain.begin_until(grace.instant());
         let mut clean = grace.bound(self.drain.idle()).await.is_ok();
         if !clean {
             tracing::warn!(running = self.drain.running(), "drain.cut");
@@ -248,6 +267,11 @@ impl Server {
             self.transports.shutdown().await;
         }
         clean &= deadline.bound(self.drain.closed()).await.is_ok();
+        if let Some(traces) = &self.telemetry.traces
+            && !traces.close(deadline).await
+        {
+            tracing::warn!("traces.lost");
+        }
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(clean, millis, "server.stopped");
         if clean { Ended::Clean } else { Ended::Forced }

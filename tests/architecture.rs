@@ -168,7 +168,7 @@ fn each_foreign_crate_has_its_home() {
         ("html_to_markdown_rs::", &["content"]),
         ("feed_rs::", &["content"]),
         ("pdf_extract::", &["content"]),
-        ("opentelemetry", &["metrics"]),
+        ("opentelemetry", &["metrics", "telemetry"]),
         ("prometheus::", &["metrics"]),
         ("tracing_subscriber::", &["telemetry"]),
         ("tracing_appender::", &["telemetry"]),

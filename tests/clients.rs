@@ -9,8 +9,9 @@ use std::{
 };
 
 use berth::proto::{AcquireRequest, DrainRequest};
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{BOUND, Broker, acquire, berth, until};
+use support::{BOUND, Broker, Ground, Service, acquire, berth, site::Site, until};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::Command,
@@ -262,4 +263,57 @@ async fn a_python_probe_tells_serving_degraded_draining_and_down_apart() {
     assert_eq!(told().await, "UNAVAILABLE", "nobody is there");
     drop(ask);
     assert!(probe.wait().await.unwrap().success());
+}
+
+/// What `state.mjs` says when it is given `state`.
+async fn state(endpoint: &str, url: &str, state: &str) -> tokio::process::Child {
+    installed("tests/clients/node/node_modules");
+    let mut child = Command::new("node")
+        .arg(root().join("tests/clients/node/state.mjs"))
+        .args([endpoint.strip_prefix("http://").unwrap(), url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(state.as_bytes()).await.unwrap();
+    child
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_playwright_client_is_logged_in_again_after_a_drain() {
+    let site = Site::start().await;
+    let url = site.url("/who");
+    let ground = Ground::new();
+    let service = Service::start(ground.path(), &["--shutdown-timeout", "6s"]).await;
+    let mut first = state(&service.grpc, &url, "").await;
+    let mut said = BufReader::new(first.stderr.take().unwrap()).lines();
+    let ready = timeout(BOUND, said.next_line()).await.unwrap().unwrap();
+    assert_eq!(ready.as_deref(), Some("ready"));
+    service.signal(Signal::SIGTERM);
+    let output = timeout(BOUND, first.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    let taken = String::from_utf8(output.stdout).unwrap();
+    assert!(taken.contains("ada"), "{taken}");
+    assert_eq!(service.ended().await.0, Some(3));
+    ground.assert_clean();
+
+    let broker = Broker::start().await;
+    let second = state(&broker.endpoint(), &url, &taken).await;
+    let output = timeout(BOUND, second.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "ada value\n",
+        "{errors}"
+    );
+    broker.stop().await;
+    site.stop().await;
 }

@@ -10,12 +10,14 @@ mod error;
 mod guard;
 mod health;
 mod idempotence;
+mod seldom;
 mod spec;
 mod status;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
+use tracing::Instrument;
 
 pub use acquire::{Held, Leased, Subject};
 pub use attach::Attachment;
@@ -24,15 +26,16 @@ pub use guard::LeaseGuard;
 pub use spec::{AcquireSpec, LeaseConfig, Violation};
 pub use status::Status;
 
-use self::idempotence::Requests;
+use self::{idempotence::Requests, seldom::Seldom};
 use crate::{
-    browser::{self, BrowserId, LaunchWatch, Pool},
+    browser::{self, BrowserId, LaunchWatch, Pool, StorageState},
     deadline::Deadline,
     drain::Drain,
     fetch::{self, Fetcher},
     health::Thresholds,
     lease::{self, EndReason, LeaseId, Lessor, Now, Record, Table},
     metrics::Metrics,
+    telemetry::SPANS,
 };
 
 /// The use cases; clones share one broker.
@@ -47,6 +50,8 @@ struct Inner {
     lessor: Lessor<Held, Subject>,
     requests: Requests,
     thresholds: Thresholds,
+    /// Of refusals because everything is taken.
+    refused: Seldom,
     drain: Drain,
     metrics: Metrics,
 }
@@ -76,6 +81,7 @@ impl Broker {
             lessor,
             requests: Requests::default(),
             thresholds,
+            refused: Seldom::default(),
             drain: drain.clone(),
             metrics: metrics.clone(),
         }));
@@ -155,6 +161,25 @@ impl Broker {
         Ok(watch?)
     }
 
+    /// The storage state of a live lease's browser.
+    ///
+    /// # Errors
+    /// [`Error::Lease`] when it does not live.
+    ///
+    /// # Cancel safety
+    /// Yes: it only looks.
+    pub async fn storage_state(
+        &self,
+        id: LeaseId,
+        deadline: Deadline,
+    ) -> Result<StorageState, Error> {
+        let cdp = self.0.lessor.read(|table| {
+            let held = table.resource(id);
+            held.map(Held::cdp).ok_or(lease::Error::Unknown)
+        });
+        Ok(StorageState::read(&cdp?, deadline).await)
+    }
+
     /// Fetches a page.
     ///
     /// # Errors
@@ -169,9 +194,9 @@ impl Broker {
     ) -> Result<fetch::Response, Error> {
         let _running = self.0.drain.admit()?;
         let cut = self.0.drain.cut_token();
-        let fetched = cut
-            .run_until_cancelled(self.0.fetcher.fetch(request, deadline))
-            .await;
+        let span = tracing::info_span!(target: SPANS, "fetch");
+        let fetch = self.0.fetcher.fetch(request, deadline).instrument(span);
+        let fetched = cut.run_until_cancelled(fetch).await;
         Ok(fetched.ok_or(Error::Draining)??)
     }
 
@@ -239,10 +264,15 @@ fn finish(metrics: &Metrics, record: &Record<Subject>, held: Held) {
     };
     let lived = at.duration_since(record.created).unwrap_or_default();
     metrics.lease_ended(reason.as_str(), lived);
-    let millis = u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
+    let (limit, value) = record.limit_reached().unzip();
     tracing::info!(
-        lease = %record.id, browser = %record.subject.browser, reason = reason.as_str(), millis,
-        "lease.ended"
+        lease = %record.id, browser = %record.subject.browser, reason = reason.as_str(),
+        millis = millis(lived), limit, limit_millis = value.map(millis), "lease.ended"
     );
     held.end(reason);
+}
+
+/// A duration as logs have it.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -33,6 +33,7 @@ mod rundir;
 mod said;
 mod seats;
 mod starter;
+mod storage_state;
 mod supervisor;
 mod upkeep;
 mod visit;
@@ -52,6 +53,7 @@ pub use queue::Position;
 pub use registry::{Seen, State};
 pub use rundir::{Error as RunDirError, RunDir, Swept};
 pub use seats::Seat;
+pub use storage_state::StorageState;
 pub use visit::{Visit, visit};
 
 /// Why there is no browser for a caller.

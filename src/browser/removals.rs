@@ -50,7 +50,7 @@ impl Removals {
             pending.tries += 1;
             let pause = SOONEST * 2_u32.saturating_pow(pending.tries.min(16));
             pending.next = now + pause.min(LATEST);
-            tracing::debug!(%path, %error, tries = pending.tries, "run_dir.not_removed");
+            tracing::debug!(%path, %error, tries = pending.tries, "run_dir.removal_tried");
             return;
         }
         let listed = all.len() < MOST;

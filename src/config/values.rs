@@ -127,6 +127,8 @@ pub struct Config {
     pub log_level: String,
     /// How log lines look.
     pub log_format: Format,
+    /// Where traces are sent; `None` for nowhere.
+    pub otlp_endpoint: Option<Url>,
 }
 
 impl Config {
@@ -266,6 +268,7 @@ impl Config {
             leak_interval: never,
             log_level: String::new(),
             log_format: Format::Auto,
+            otlp_endpoint: None,
         }
     }
 }
@@ -347,6 +350,7 @@ mod tests {
             leak_interval: secs(30),
             log_level: "info".into(),
             log_format: Format::Auto,
+            otlp_endpoint: None,
         };
         assert_eq!(config, contract);
         assert!(!config.node.is_empty());

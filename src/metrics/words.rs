@@ -147,6 +147,7 @@ pub const METHODS: &[&str] = &[
     "berth.v1.AdminService/GetStatus",
     "berth.v1.AdminService/Resume",
     "berth.v1.AdminService/RetireBrowser",
+    "berth.v1.AdminService/SetLogLevel",
     "berth.v1.AdminService/WatchStatus",
     "berth.v1.FetchService/Fetch",
     "berth.v1.FetchService/FetchMany",

@@ -59,6 +59,8 @@ pub struct Options {
     pub fetch_timeout: Duration,
     /// How long a fetch may take at most.
     pub fetch_max_timeout: Duration,
+    /// The log level, when it is this broker's to change.
+    pub log_level: Option<crate::telemetry::Level>,
 }
 
 /// How often a quiet client is asked whether it is still there, so that a cut cable ends a `Hold`.
@@ -90,10 +92,10 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), tonic::transport::Error> {
     let limit = options.max_message_size;
-    let place = Place::new(&options);
+    let place = Place::new(&options, broker.drain().clone());
     let leases = LeaseServiceServer::new(Leases::new(broker.clone(), place.clone()));
     let fetches = FetchServiceServer::new(Fetches::new(broker.clone(), &options));
-    let admin = AdminServiceServer::new(Admin::new(broker, place, shutdown));
+    let admin = AdminServiceServer::new(Admin::new(broker, place, shutdown, options.log_level));
     let pages = PageServiceServer::new(Pages);
     let mut routes = Routes::builder();
     routes
