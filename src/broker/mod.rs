@@ -8,6 +8,7 @@ mod acquire;
 mod attach;
 mod error;
 mod guard;
+mod history;
 mod idempotence;
 mod spec;
 mod status;
@@ -20,10 +21,11 @@ pub use acquire::{Held, Leased, Subject};
 pub use attach::Attachment;
 pub use error::Error;
 pub use guard::LeaseGuard;
+pub use history::{STEP as HISTORY_STEP, Sample};
 pub use spec::{AcquireSpec, LeaseConfig, Violation};
 pub use status::Status;
 
-use self::idempotence::Requests;
+use self::{history::History, idempotence::Requests};
 use crate::{
     browser::{self, BrowserId, Pool},
     deadline::Deadline,
@@ -44,6 +46,7 @@ struct Inner {
     fetcher: Fetcher,
     lessor: Lessor<Held, Subject>,
     requests: Requests,
+    history: History,
     drain: Drain,
     metrics: Metrics,
 }
@@ -71,6 +74,7 @@ impl Broker {
             fetcher,
             lessor,
             requests: Requests::default(),
+            history: History::default(),
             drain: drain.clone(),
             metrics: metrics.clone(),
         }));
@@ -79,6 +83,7 @@ impl Broker {
             let broker = read.upgrade().map(Self);
             broker.map(|broker| broker.snapshot()).unwrap_or_default()
         });
+        broker.keep_history(drain);
         broker
     }
 
@@ -168,6 +173,12 @@ impl Broker {
             .run_until_cancelled(self.0.fetcher.fetch(request, deadline))
             .await;
         Ok(fetched.ok_or(Error::Draining)??)
+    }
+
+    /// How long fetches took in the last minute.
+    #[must_use]
+    pub fn latency(&self) -> fetch::Latency {
+        self.0.fetcher.latency()
     }
 
     /// Retires an idle or shared browser.
