@@ -157,11 +157,7 @@ mod tests {
 
     fn numbers(history: &History, from: u64) -> (Option<u64>, usize, u64) {
         let (samples, next) = history.since(from);
-        (
-            samples.first().map(|one| one.at_ms),
-            samples.len(),
-            next,
-        )
+        (samples.first().map(|one| one.at_ms), samples.len(), next)
     }
 
     #[test]

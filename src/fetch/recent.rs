@@ -21,7 +21,9 @@ pub struct Latency {
 const SLOTS: u64 = 6;
 /// What a slot spans, in seconds.
 const SLOT: u64 = 10;
-/// Two digits are right: 1 %, at some 10 kB a slot.
+/// An hour in microseconds: what took longer counts as that.
+const LONGEST: u64 = 3_600_000_000;
+/// Two digits are right: 1 %, at some 13 kB a slot.
 const DIGITS: u8 = 2;
 
 /// The durations of the last 50 to 60 seconds.
@@ -60,7 +62,7 @@ impl Recent {
         let mut slots = self.slots.lock();
         forget(&mut slots, self.slot(now));
         for (_, histogram) in slots.iter() {
-            // Both sides grow by themselves, so that nothing is out of range.
+            // They have the same bounds, so that nothing is out of range.
             let _ = all.add(histogram);
         }
         drop(slots);
@@ -86,9 +88,12 @@ fn forget(slots: &mut VecDeque<(u64, Histogram<u32>)>, now: u64) {
     }
 }
 
-#[expect(clippy::expect_used, reason = "the number of digits is a constant within its range")]
+#[expect(
+    clippy::expect_used,
+    reason = "the bounds are constants within their range"
+)]
 fn empty() -> Histogram<u32> {
-    Histogram::new(DIGITS).expect("at most five digits")
+    Histogram::new_with_max(LONGEST, DIGITS).expect("at most five digits")
 }
 
 #[cfg(test)]

@@ -182,7 +182,13 @@ mod tests {
     fn the_page_loads_nothing_from_elsewhere_and_writes_no_markup() {
         for text in [HTML, STYLE, SCRIPT, CHART, WORDS] {
             let rest = text.replace("http://www.w3.org/2000/svg", "");
-            for bad in ["http://", "https://", "//cdn", "innerHTML", "insertAdjacent"] {
+            for bad in [
+                "http://",
+                "https://",
+                "//cdn",
+                "innerHTML",
+                "insertAdjacent",
+            ] {
                 assert!(!rest.contains(bad), "{bad}");
             }
             assert!(!rest.contains("document.write"));

@@ -51,7 +51,7 @@ const charts = [
     top: (most) => roundUp(most, 1),
   }),
   new Chart({
-    title: 'Fetch latency, each over a minute',
+    title: 'Fetch latency, over a minute',
     series: [of('p50', 'p50_us'), of('p95', 'p95_us')],
     format: (us) => (us === 0 ? '–' : micros(us)),
     top: (most) => roundUp(most / 1000, 10) * 1000,
