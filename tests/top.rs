@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{os::fd::AsFd, process::Stdio, time::Duration};
+use std::{num::NonZeroU16, os::fd::AsFd, process::Stdio, time::Duration};
 
 use berth::proto::{AcquireRequest, DrainRequest, EndReason};
 use nix::sys::termios::{LocalFlags, tcgetattr};
@@ -35,7 +35,7 @@ impl Top {
         Self {
             pty,
             child,
-            screen: vt100::Parser::new(24, 100, 0),
+            screen: vt100::Parser::new(size(24), size(100), 0),
         }
     }
 
@@ -89,6 +89,10 @@ impl Top {
         assert!(!screen.hide_cursor(), "the cursor is back");
         status.code()
     }
+}
+
+fn size(cells: u16) -> NonZeroU16 {
+    NonZeroU16::new(cells).unwrap()
 }
 
 fn has(text: &'static str) -> impl Fn(&str) -> bool {
@@ -204,14 +208,28 @@ async fn a_lost_broker_is_said_and_found_again() {
         top.text()
     );
     let start = async || {
-        let mut command = support::serve(ground.path(), &[]);
-        command.args(["--listen", &address.to_string()]);
+        let mut command = berth();
+        let anywhere = "127.0.0.1:0";
+        command
+            .args([
+                "serve",
+                "--log-format",
+                "json",
+                "--listen",
+                &address.to_string(),
+            ])
+            .args(["--gateway-listen", anywhere, "--ops-listen", anywhere])
+            .arg("--run-dir")
+            .arg(ground.path())
+            .stderr(Stdio::piped());
         support::Service::cold(command).await
     };
     for _ in 0..2 {
         let service = start().await;
-        top.shows("the broker", has("ready healthy")).await;
-        assert!(!top.text().contains("connection lost"), "{}", top.text());
+        top.shows("the broker", |screen| {
+            screen.contains("ready healthy") && !screen.contains("connection lost")
+        })
+        .await;
         service.signal(nix::sys::signal::Signal::SIGTERM);
         assert_eq!(service.ended().await.0, Some(0));
         top.shows("the loss", has("connection lost")).await;

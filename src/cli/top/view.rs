@@ -102,6 +102,9 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, app: &App, look: Look) {
     if app.paused {
         state.insert(0, Span::styled("PAUSED ", look.fair()));
     }
+    if matches!(app.link, Link::Lost { .. }) {
+        state.insert(0, Span::styled("OLD ", look.fair()));
+    }
     let state = Line::from(state).alignment(Alignment::Right);
     let width = u16::try_from(state.width()).unwrap_or(u16::MAX);
     let [first, rest] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);

@@ -144,7 +144,7 @@ fn what_is_wrong_is_in_sight() {
         again: Duration::from_secs(2),
     });
     let lines = lines(&app, 80, 24);
-    assert!(lines[0].ends_with("draining degraded"), "{}", lines[0]);
+    assert!(lines[0].ends_with("OLD draining degraded"), "{}", lines[0]);
     with(
         &lines,
         "connection lost, again in 2.0 s: connection refused",
