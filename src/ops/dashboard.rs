@@ -63,7 +63,6 @@ struct Asked {
 
 /// The routes of the page: `/`, what it loads, and `/status`. `node` is the name of this broker,
 /// by which it may be called beside `localhost` and its addresses.
-#[must_use]
 pub fn router(broker: Broker, node: String) -> Router {
     let shown = Arc::new(Shown {
         broker,

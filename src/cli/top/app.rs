@@ -364,7 +364,7 @@ mod tests {
     fn a_pause_holds_the_rows() {
         let mut app = app();
         press(&mut app, "p");
-        app.hear(News::Status(Box::new(Status::default())));
+        app.hear(News::Status(Box::default()));
         assert_eq!(app.leases().len(), 2);
         press(&mut app, "p");
         assert_eq!(app.leases().len(), 0);

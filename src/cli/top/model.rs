@@ -12,8 +12,10 @@ use super::{
 };
 use crate::proto::{HealthStatus, Status};
 
-/// How many points the history has: ten minutes at the usual interval.
-const KEPT: usize = 600;
+/// How far the charts go back.
+pub(super) const SPAN: Duration = Duration::from_secs(300);
+/// How many points are kept: those of the span at the shortest interval.
+const KEPT: usize = 3000;
 /// A rate is the mean of so long, as far as is known: single updates would jump.
 const RATE_OVER: Duration = Duration::from_secs(5);
 
@@ -94,20 +96,26 @@ impl Model {
         self.points.back().copied().unwrap_or_default()
     }
 
-    /// The figures of the last `count` updates, oldest first.
-    pub(super) fn series(&self, count: usize, of: impl Fn(&Point) -> u64) -> Vec<u64> {
-        let skip = self.points.len().saturating_sub(count);
-        self.points.iter().skip(skip).map(of).collect()
-    }
-
-    /// How long the last `count` updates span.
-    pub(super) fn span(&self, count: usize) -> Duration {
-        let skip = self.points.len().saturating_sub(count);
-        let first = self.points.get(skip).and_then(|point| point.at);
-        let span = first
-            .zip(self.last().at)
-            .map(|(first, last)| last.duration_since(first));
-        span.and_then(Result::ok).unwrap_or_default()
+    /// The last minutes in `count` bars, the newest first; each shows the most of its time.
+    pub(super) fn bars(&self, count: u16, of: impl Fn(&Point) -> u64) -> Vec<u64> {
+        let mut bars = vec![0; usize::from(count)];
+        let step = SPAN.as_millis() / u128::from(count.max(1));
+        // Bars end at round times, so that a peak stays in its bar.
+        let number = |point: &Point| {
+            let since = point.at?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            Some(since.as_millis() / step.max(1))
+        };
+        let newest = number(&self.last());
+        for point in &self.points {
+            let age = newest
+                .zip(number(point))
+                .and_then(|(newest, at)| newest.checked_sub(at));
+            let at = age.and_then(|age| usize::try_from(age).ok());
+            if let Some(bar) = at.and_then(|at| bars.get_mut(at)) {
+                *bar = of(point).max(*bar);
+            }
+        }
+        bars
     }
 
     fn point(&self, status: &Status) -> Point {
@@ -285,9 +293,6 @@ pub(super) mod tests {
             model.update(status(2000 + second, 110));
         }
         assert_eq!(model.last().rate, 0.0, "older updates no longer count");
-        assert_eq!(model.series(3, |point| point.fetches), [110, 110, 110]);
-        assert_eq!(model.span(4), Duration::from_secs(3));
-        assert_eq!(model.span(99), Duration::from_secs(10));
     }
 
     #[test]
@@ -298,7 +303,7 @@ pub(super) mod tests {
         again.start_time = at(2001);
         model.update(again);
         assert_eq!(model.last().rate, 0.0);
-        assert_eq!(model.series(9, |point| point.fetches), [5]);
+        assert_eq!(model.points.len(), 1);
     }
 
     #[test]
@@ -323,12 +328,27 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn bars_span_the_last_minutes_whatever_their_number() {
+        let mut model = Model::default();
+        assert_eq!(model.bars(3, |_| 1), [0, 0, 0]);
+        for second in 0..600 {
+            model.update(status(3000 + second, second as u64));
+        }
+        // The newest update is at 3599 s, in the bar that begins at 3500 s.
+        let bars = model.bars(3, |point| point.fetches);
+        assert_eq!(bars, [599, 499, 399]);
+        let bars = model.bars(300, |point| point.fetches);
+        assert_eq!((bars[0], bars[299]), (599, 300));
+        assert!(model.bars(0, |_| 1).is_empty());
+    }
+
+    #[test]
     fn the_history_is_bounded() {
         let mut model = Model::default();
-        for second in 0..2000 {
+        for second in 0..5000 {
             model.update(status(2000 + second, 0));
         }
-        assert_eq!(model.series(usize::MAX, |_| 1).len(), KEPT);
+        assert_eq!(model.points.len(), KEPT);
     }
 
     #[test]

@@ -3,15 +3,22 @@
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
-    text::Line,
+    text::{Line, Span},
     widgets::{RenderDirection, Sparkline},
 };
 
 use super::{
     look::Look,
-    model::{Model, Point},
-    words::{bytes, duration, latency, rate},
+    model::{Model, Point, SPAN},
+    words::{bytes, latency, rate},
 };
+
+struct Chart {
+    title: String,
+    /// What a whole bar stands for at least.
+    least: u64,
+    of: fn(&Point) -> u64,
+}
 
 /// Draws them side by side, as many as there is room for.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, look: Look) {
@@ -21,35 +28,44 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, look: Look)
         none if none.is_zero() => "p95 -".into(),
         p95 => format!("p95 {}", latency(p95)),
     };
-    let charts: [(String, fn(&Point) -> u64); 4] = [
-        // Tenths, for a bar has no less than one.
-        (format!("fetches {}", rate(last.rate)), |point| {
-            (point.rate * 10.0).round() as u64
-        }),
-        (p95, |point| point.p95.as_micros() as u64),
-        (format!("leases {}", last.leases), |point| point.leases),
-        (format!("memory {}", bytes(last.memory)), |point| {
-            point.memory
-        }),
+    let max = model.status().map_or(1, |status| status.max_browsers);
+    let charts = [
+        Chart {
+            title: format!("fetches {}", rate(last.rate)),
+            least: 1,
+            // Tenths, for a bar has no less than one.
+            of: |point| (point.rate * 10.0).round() as u64,
+        },
+        Chart {
+            title: p95,
+            least: 1,
+            of: |point| u64::try_from(point.p95.as_micros()).unwrap_or(u64::MAX),
+        },
+        Chart {
+            title: format!("leases {}", last.leases),
+            least: max.into(),
+            of: |point| point.leases,
+        },
+        Chart {
+            title: format!("memory {}", bytes(last.memory)),
+            least: 1,
+            of: |point| point.memory,
+        },
     ];
     let count = usize::from((area.width / NARROWEST).clamp(1, 4));
     let areas = Layout::horizontal(vec![Constraint::Fill(1); count])
         .spacing(2)
         .split(area);
-    for ((title, of), area) in charts.into_iter().zip(areas.iter()) {
+    for (Chart { title, least, of }, area) in charts.into_iter().zip(areas.iter()) {
         let [head, bars] =
             Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(*area);
-        let width = usize::from(bars.width);
-        let span = duration(model.span(width));
-        let line = Line::from(vec![
-            title.into(),
-            ratatui::text::Span::styled(format!("  {span}"), look.faint()),
-        ]);
-        frame.render_widget(line, head);
-        let mut data = model.series(width, of);
-        data.reverse();
+        let span = Span::styled(format!("  {}m", SPAN.as_secs() / 60), look.faint());
+        frame.render_widget(Line::from(vec![title.into(), span]), head);
+        let data = model.bars(bars.width, of);
+        let most = data.iter().copied().max().unwrap_or_default();
         let sparkline = Sparkline::default()
             .data(&data)
+            .max(most.max(least))
             .direction(RenderDirection::RightToLeft)
             .style(look.bars());
         frame.render_widget(sparkline, bars);

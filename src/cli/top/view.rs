@@ -131,13 +131,16 @@ fn figures(status: &Status, app: &App) -> Vec<Line<'static>> {
         let (p50, p95) = (duration(fetches.latency_p50), duration(fetches.latency_p95));
         format!("p50 {}  p95 {}", latency(p50), latency(p95))
     };
+    let waiting = match fetches.waiting {
+        0 => String::new(),
+        some => format!(" {some} waiting"),
+    };
     let fetch = format!(
-        "fetches {}  failed {}  {quick}  http {} active {} idle {} waiting",
+        "fetches {}  failed {}  {quick}  http {} active {} idle{waiting}",
         rate(last.rate),
         rate(last.failing),
         fetches.connections_active,
         fetches.connections_idle,
-        fetches.waiting,
     );
     let broker = format!(
         "waiting {}/{}  running {}  broker {}  fds {}/{}  zombies {}",
