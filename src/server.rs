@@ -146,7 +146,7 @@ impl Server {
         };
         server.serve_grpc(grpc, config, &metrics);
         server.serve_gateway(gateway, config);
-        server.serve_ops(ops, metrics);
+        server.serve_ops(ops, config, metrics);
         tracing::info!(
             grpc = %addresses.grpc, gateway = %addresses.gateway, ops = %addresses.ops,
             "server.started"
@@ -195,9 +195,10 @@ impl Server {
             .spawn(gateway::serve(listener, broker, options, stop));
     }
 
-    fn serve_ops(&mut self, listener: TcpListener, metrics: Metrics) {
+    fn serve_ops(&mut self, listener: TcpListener, config: &Config, metrics: Metrics) {
         let broker = self.broker.clone();
         let router = ops::router(metrics, move || broker.health());
+        let router = router.merge(ops::dashboard(self.broker.clone(), config.node.clone()));
         let stop = self.stop.clone().cancelled_owned();
         self.transports.spawn(ops::serve(listener, router, stop));
     }

@@ -80,7 +80,7 @@ fn imports_point_down_only() {
         ),
         ("rpc", &["broker", "browser", "fetch", "lease", "proto"]),
         ("gateway", &["broker", "browser", "lease", "http_server"]),
-        ("ops", &["http_server"]),
+        ("ops", &["broker", "browser", "lease", "http_server"]),
         ("http_server", &[]),
         ("config", &["broker", "browser", "fetch"]),
         ("broker", &["browser", "fetch", "lease"]),
@@ -172,6 +172,9 @@ fn each_foreign_crate_has_its_home() {
         ("prometheus::", &["metrics"]),
         ("tracing_subscriber::", &["telemetry"]),
         ("tracing_appender::", &["telemetry"]),
+        ("hdrhistogram::", &["fetch"]),
+        ("ratatui::", &["cli"]),
+        ("crossterm::", &["cli"]),
         ("clap::", &["cli", "config"]),
         ("indicatif::", &["cli"]),
     ];

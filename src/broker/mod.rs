@@ -9,6 +9,7 @@ mod attach;
 mod error;
 mod guard;
 mod health;
+mod history;
 mod idempotence;
 mod seldom;
 mod spec;
@@ -23,10 +24,11 @@ pub use acquire::{Held, Leased, Subject};
 pub use attach::Attachment;
 pub use error::Error;
 pub use guard::LeaseGuard;
+pub use history::{STEP as HISTORY_STEP, Sample};
 pub use spec::{AcquireSpec, LeaseConfig, Violation};
 pub use status::Status;
 
-use self::{idempotence::Requests, seldom::Seldom};
+use self::{history::History, idempotence::Requests, seldom::Seldom};
 use crate::{
     browser::{self, BrowserId, LaunchWatch, Pool, StorageState},
     deadline::Deadline,
@@ -52,6 +54,7 @@ struct Inner {
     thresholds: Thresholds,
     /// Of refusals because everything is taken.
     refused: Seldom,
+    history: History,
     drain: Drain,
     metrics: Metrics,
 }
@@ -82,6 +85,7 @@ impl Broker {
             requests: Requests::default(),
             thresholds,
             refused: Seldom::default(),
+            history: History::default(),
             drain: drain.clone(),
             metrics: metrics.clone(),
         }));
@@ -90,6 +94,7 @@ impl Broker {
             let broker = read.upgrade().map(Self);
             broker.map(|broker| broker.snapshot()).unwrap_or_default()
         });
+        broker.keep_history(drain);
         broker
     }
 
@@ -198,6 +203,12 @@ impl Broker {
         let fetch = self.0.fetcher.fetch(request, deadline).instrument(span);
         let fetched = cut.run_until_cancelled(fetch).await;
         Ok(fetched.ok_or(Error::Draining)??)
+    }
+
+    /// How long fetches took in the last minute.
+    #[must_use]
+    pub fn latency(&self) -> fetch::Latency {
+        self.0.fetcher.latency()
     }
 
     /// Retires an idle or shared browser.

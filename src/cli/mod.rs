@@ -1,6 +1,6 @@
 //! The command `berth`.
 //!
-//! `serve` runs the service; `fetch`, `lease` and `health` are clients of one, over gRPC alone;
+//! `serve` runs the service; `fetch`, `lease`, `top` and `health` are clients of one, over gRPC alone;
 //! `demo` runs both in one process and shows the main job.
 
 mod client;
@@ -13,12 +13,13 @@ mod lease;
 mod progress;
 mod serve;
 mod signals;
+mod top;
 
 use std::process::ExitCode;
 
 use clap::{Args, Command, FromArgMatches};
 
-use self::{exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs};
+use self::{exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs, top::TopArgs};
 use crate::config;
 
 const ABOUT: &str = "A gRPC broker for headless browsers and web fetching";
@@ -53,6 +54,7 @@ pub fn command() -> Command {
         )
         .subcommand(FetchArgs::augment_args(client("fetch")))
         .subcommand(LeaseArgs::augment_args(client("lease")))
+        .subcommand(TopArgs::augment_args(client("top")))
         .subcommand(HealthArgs::augment_args(client("health")))
         .subcommand(
             client("demo")
@@ -74,6 +76,9 @@ pub fn main() -> ExitCode {
         Some(("lease", matches)) => LeaseArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| lease::run(&args)),
+        Some(("top", matches)) => TopArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(top::run),
         Some(("health", matches)) => HealthArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| health::run(&args)),
@@ -114,6 +119,7 @@ mod tests {
             ),
             ("fetch", &["strategy", "format", "output", "endpoint"]),
             ("lease", &["ttl", "wait", "endpoint"]),
+            ("top", &["endpoint", "interval", "once"]),
             ("health", &["endpoint"]),
         ] {
             let sub = command.find_subcommand(name).unwrap();

@@ -35,6 +35,7 @@ mod marks;
 mod obtain;
 mod permits;
 mod proxy;
+mod recent;
 mod redirect;
 mod render;
 mod request;
@@ -64,6 +65,7 @@ use self::{
     http::Brought,
     judge::{Read, Reading, judge},
     permits::Permits,
+    recent::Recent,
 };
 pub use self::{
     cache::{CacheConfig, CacheLoad},
@@ -74,6 +76,7 @@ pub use self::{
     error::Error,
     in_browser::{Area, Blocking, ColorScheme, InBrowser, Media, Pdf, Rect, Resource},
     proxy::Proxy,
+    recent::Latency,
     request::{
         CacheControl, Format, Formats, Picture, Problem, Request, Screenshot, Strategy, WaitUntil,
     },
@@ -127,6 +130,7 @@ struct Inner {
     requests: AtomicU64,
     total: AtomicU64,
     failed: AtomicU64,
+    recent: Recent,
 }
 
 impl Fetcher {
@@ -155,6 +159,7 @@ impl Fetcher {
             requests: AtomicU64::new(0),
             total: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            recent: Recent::new(Instant::now()),
             config,
         })))
     }
@@ -198,6 +203,12 @@ impl Fetcher {
             total: self.0.total.load(Ordering::Relaxed),
             failed: self.0.failed.load(Ordering::Relaxed),
         }
+    }
+
+    /// How long fetches took in the last minute.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        self.0.recent.latency(Instant::now())
     }
 
     async fn answer(
@@ -373,12 +384,15 @@ impl Drop for Count<'_> {
             metrics,
             total,
             failed,
+            recent,
             ..
         } = self.fetcher;
         total.fetch_add(1, Ordering::Relaxed);
         if self.outcome != "ok" {
             failed.fetch_add(1, Ordering::Relaxed);
         }
-        metrics.fetched(self.via.as_str(), self.outcome, self.began.elapsed());
+        let took = self.began.elapsed();
+        recent.record(self.began + took, took);
+        metrics.fetched(self.via.as_str(), self.outcome, took);
     }
 }

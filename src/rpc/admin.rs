@@ -8,7 +8,7 @@ use tokio_stream::{StreamExt, wrappers::IntervalStream};
 use tonic::{Request, Response, Status};
 
 use super::{
-    Shutdown,
+    Shutdown, admin_health,
     convert::{self, Place},
     status,
 };
@@ -55,6 +55,9 @@ impl Admin {
 
     fn status(&self) -> proto::Status {
         let status = self.broker.status();
+        let health = self.broker.health();
+        let latency = self.broker.latency();
+        let some = |duration| (latency.count > 0).then(|| convert::to_proto(duration))?;
         let config = self.broker.pool_config();
         let (leases, _) = self.broker.list(None, MOST_LEASES, false, |_| true);
         proto::Status {
@@ -82,6 +85,10 @@ impl Admin {
                 connections_opened: status.fetches.connections.opened,
                 http_requests: status.fetches.requests,
                 http_requests_reused: status.fetches.connections.reused,
+                limit: narrow(status.fetches.limit),
+                recent: latency.count,
+                latency_p50: some(latency.p50),
+                latency_p95: some(latency.p95),
             }),
             launches: status.launches,
             launch_failures: status.launch_failures,
@@ -93,6 +100,10 @@ impl Admin {
             open_fds: narrow(status.own.open_fds),
             resident_bytes: status.own.resident,
             log_level: self.level.as_ref().map(Level::current).unwrap_or_default(),
+            ready: health.ready,
+            health: admin_health::overall(health.status).into(),
+            checks: admin_health::checks(&health),
+            max_fds: status.own.max_fds,
         }
     }
 }

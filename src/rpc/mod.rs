@@ -5,6 +5,7 @@
 //! request id, and takes a lease back whose grant did not reach its client.
 
 mod admin;
+mod admin_health;
 mod browser_options;
 mod call;
 mod convert;
