@@ -113,7 +113,7 @@ function fill(id, rows) {
 
 function left(lease, now) {
   const time = duration(lease.expires_ms - now);
-  return lease.held ? `while held, ${time} at most` : time;
+  return lease.held ? `held, at most ${time}` : time;
 }
 
 function leaseRow(lease, now) {
