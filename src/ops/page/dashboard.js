@@ -143,8 +143,8 @@ function browserRow(browser) {
       count(browser.uses),
       count(browser.contexts),
       browser.memory_bytes === 0 ? 'not measured yet' : bytes(browser.memory_bytes),
-      count(browser.processes),
-      count(browser.open_fds),
+      browser.processes === 0 ? '–' : count(browser.processes),
+      browser.open_fds === 0 ? '–' : count(browser.open_fds),
     ],
   };
 }
