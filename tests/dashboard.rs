@@ -160,7 +160,7 @@ async fn our_own_browser_sees_the_live_picture() {
     page.shows(&text_of("ready"), |text| text == "draining")
         .await;
 
-    for (width, scheme) in [(1280, "light"), (390, "dark")] {
+    for (width, scheme) in [(1280, "light"), (800, "dark"), (390, "light")] {
         let picture = page.picture(width, scheme).await;
         assert!(picture.len() > 20_000, "a page with something on it");
         let wide = page.evaluate("document.documentElement.scrollWidth").await;

@@ -4,7 +4,7 @@ mod support;
 
 use std::{num::NonZeroU16, os::fd::AsFd, process::Stdio, time::Duration};
 
-use berth::proto::{AcquireRequest, DrainRequest, EndReason};
+use berth::proto::{AcquireRequest, DrainRequest, EndReason, FetchRequest, HealthStatus};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use support::{BOUND, Broker, acquire, berth, until};
 use tokio::{
@@ -291,4 +291,42 @@ async fn without_a_broker_or_with_wrong_flags_it_exits_as_documented() {
     assert_eq!(code, Some(2), "{err}");
     let top = Top::start("no endpoint", &[]);
     assert_eq!(top.ended().await, Some(2), "on a terminal, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_tells_health_by_parts_and_the_latency_of_the_last_minute() {
+    let broker = Broker::start().await;
+    let fresh = broker.status().await;
+    assert!(fresh.ready && fresh.max_fds > 0);
+    assert_eq!(fresh.health(), HealthStatus::Healthy);
+    let parts: Vec<_> = fresh.checks.iter().map(|one| one.name.as_str()).collect();
+    for part in [
+        "browser_pool",
+        "http_client",
+        "cache",
+        "egress",
+        "resources",
+    ] {
+        assert!(parts.contains(&part), "{part} in {parts:?}");
+    }
+    let fetches = fresh.fetches.unwrap();
+    assert_eq!((fetches.recent, fetches.latency_p50), (0, None));
+    for _ in 0..3 {
+        let fetch = FetchRequest {
+            url: broker.site.url("/"),
+            ..FetchRequest::default()
+        };
+        broker.fetches().fetch(fetch).await.unwrap();
+    }
+    let fetches = broker.status().await.fetches.unwrap();
+    let took = |duration: Option<prost_types::Duration>| {
+        Duration::try_from(duration.expect("there were some")).unwrap()
+    };
+    let (p50, p95) = (took(fetches.latency_p50), took(fetches.latency_p95));
+    assert_eq!(fetches.recent, 3);
+    assert!(
+        p50 > Duration::ZERO && p50 <= p95 && p95 < BOUND,
+        "{fetches:?}"
+    );
+    broker.stop().await;
 }

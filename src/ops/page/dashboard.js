@@ -113,7 +113,7 @@ function fill(id, rows) {
 
 function left(lease, now) {
   const time = duration(lease.expires_ms - now);
-  return lease.held ? `while held, ${time} at most` : time;
+  return lease.held ? `held, at most ${time}` : time;
 }
 
 function leaseRow(lease, now) {
@@ -143,8 +143,8 @@ function browserRow(browser) {
       count(browser.uses),
       count(browser.contexts),
       browser.memory_bytes === 0 ? 'not measured yet' : bytes(browser.memory_bytes),
-      count(browser.processes),
-      count(browser.open_fds),
+      browser.processes === 0 ? '–' : count(browser.processes),
+      browser.open_fds === 0 ? '–' : count(browser.open_fds),
     ],
   };
 }
