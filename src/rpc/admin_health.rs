@@ -66,9 +66,13 @@ mod tests {
     #[test]
     fn every_part_is_there_with_its_state_and_its_words() {
         let mut parts = Checks::default();
-        parts.browser_pool.status = Status::Unhealthy;
+        parts.browser_pool.verdict.status = Status::Unhealthy;
         parts.browser_pool.last_launch_error = Some("no such file".into());
-        let health = Health::overall(true, parts);
+        let health = Health {
+            status: parts.worst(),
+            checks: parts,
+            ..Health::default()
+        };
         let checks = checks(&health);
         let pool = checks.iter().find(|one| one.name == "browser_pool");
         let pool = pool.unwrap();
