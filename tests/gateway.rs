@@ -74,6 +74,9 @@ impl Rig {
             memory_limit: 0,
             check_timeout: Duration::from_secs(5),
             check_interval: Duration::from_secs(5),
+            canary_interval: Duration::ZERO,
+            canary_timeout: Duration::from_secs(10),
+            leak_interval: Duration::ZERO,
             launch: launch::Options {
                 executable: None,
                 extra_args: Vec::new(),
@@ -91,7 +94,8 @@ impl Rig {
         };
         let fetcher =
             Fetcher::new(fetch::Config::default(), pool.clone(), &drain, &metrics).unwrap();
-        let broker = Broker::start(leases, pool.clone(), fetcher, &drain, &metrics);
+        let thresholds = berth::config::Config::default().thresholds();
+        let broker = Broker::start(leases, thresholds, pool.clone(), fetcher, &drain, &metrics);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = listener.local_addr().unwrap();
         let stop = drain.cut_token().cancelled_owned();
