@@ -1,10 +1,14 @@
 //! The table: every setting once. Flags, keys, variables, help, documentation and parsing all come
 //! from here.
 
-use std::{thread::available_parallelism, time::Duration};
+mod fetching;
+mod health;
+
+use std::time::Duration;
 
 use Preset::{Found, Nothing, Text};
 
+use self::{fetching::FETCHING, health::HEALTH};
 use super::kind::Kind;
 use crate::browser::RunDir;
 
@@ -280,165 +284,6 @@ const LEASES: &[Setting] = &[
     ),
 ];
 
-const FETCHING: &[Setting] = &[
-    setting(
-        "fetch-timeout",
-        Text("30s"),
-        Kind::Duration(TENTH..=DAY, |c| &mut c.fetch_timeout),
-        "The time a fetch has when its caller gives no deadline; at most fetch_max_timeout",
-    ),
-    setting(
-        "fetch-max-timeout",
-        Text("5m"),
-        Kind::Duration(TENTH..=DAY, |c| &mut c.fetch_max_timeout),
-        "The longest a fetch may take, whatever its caller's deadline",
-    ),
-    setting(
-        "fetch-concurrency",
-        Found(twice_the_cores, "twice the available cores"),
-        Kind::Usize(1..=10_000, |c| &mut c.fetch_concurrency),
-        "Pages rendered at the same time",
-    ),
-    setting(
-        "user-agent",
-        Nothing("the fetcher's own"),
-        Kind::Header(|c| &mut c.user_agent),
-        "The User-Agent of fetches",
-    ),
-    setting(
-        "http-max-connections",
-        Text("100"),
-        Kind::Usize(1..=100_000, |c| &mut c.http_max_connections),
-        "HTTP connections at the same time",
-    ),
-    setting(
-        "http-max-idle-per-host",
-        Text("20"),
-        Kind::Usize(0..=10_000, |c| &mut c.http_max_idle_per_host),
-        "Idle HTTP connections kept for one host",
-    ),
-    setting(
-        "http-connect-timeout",
-        Text("10s"),
-        Kind::Duration(TENTH..=HOUR, |c| &mut c.http_connect_timeout),
-        "How long an HTTP connection may take to be made",
-    ),
-    setting(
-        "http-idle-timeout",
-        Text("90s"),
-        Kind::Duration(SECOND..=DAY, |c| &mut c.http_idle_timeout),
-        "How long an unused HTTP connection is kept",
-    ),
-    setting(
-        "http-first-byte-timeout",
-        Text("30s"),
-        Kind::Duration(TENTH..=HOUR, |c| &mut c.http_first_byte_timeout),
-        "How long an HTTP server may take to begin its response",
-    ),
-    setting(
-        "http-read-timeout",
-        Text("30s"),
-        Kind::Duration(TENTH..=HOUR, |c| &mut c.http_read_timeout),
-        "How long an HTTP server may stay silent within a response",
-    ),
-    setting(
-        "http-ca-file",
-        Nothing("none"),
-        Kind::Executable(|c| &mut c.http_ca_file),
-        "A PEM file of certificates that fetches trust besides those of the system",
-    ),
-    setting(
-        "cache-bytes",
-        Text("64MiB"),
-        Kind::Limit(1 << 20..=16 << 40, |c| &mut c.cache_bytes),
-        "What fetches keep of answers in memory; with 0 there is no cache",
-    ),
-    setting(
-        "cache-dir",
-        Nothing("none"),
-        Kind::Executable(|c| &mut c.cache_dir),
-        "Where fetches keep answers across restarts; one broker each",
-    ),
-    setting(
-        "cache-disk-bytes",
-        Text("1GiB"),
-        Kind::Limit(1 << 20..=16 << 40, |c| &mut c.cache_disk_bytes),
-        "What fetches keep of answers in cache_dir",
-    ),
-];
-
-const HEALTH: &[Setting] = &[
-    setting(
-        "canary-interval",
-        Text("60s"),
-        Kind::Duration(Duration::ZERO..=HOUR, |c| &mut c.canary_interval),
-        "How often a page is really loaded in a browser to see that it can be; with 0s never",
-    ),
-    setting(
-        "canary-timeout",
-        Text("10s"),
-        Kind::Duration(TENTH..=MINUTE, |c| &mut c.canary_timeout),
-        "How long that page has to load",
-    ),
-    setting(
-        "canary-max-age",
-        Text("5m"),
-        Kind::Duration(SECOND..=DAY, |c| &mut c.canary_max_age),
-        "The pool is unhealthy when that page last loaded longer ago, unless browsers were busy; \
-         at least canary_interval",
-    ),
-    setting(
-        "canary-failures",
-        Text("2"),
-        Kind::U32(1..=1000, |c| &mut c.canary_failures),
-        "The pool is unhealthy after that page has failed so often in a row; before, it is degraded",
-    ),
-    setting(
-        "health-launch-failures",
-        Text("3"),
-        Kind::U32(1..=1000, |c| &mut c.health_launch_failures),
-        "The pool is unhealthy after so many failed launches in a row; before, it is degraded",
-    ),
-    setting(
-        "health-queue-percent",
-        Text("100"),
-        Kind::U64(1..=100, |c| &mut c.health_queue_percent),
-        "Pool or HTTP client are degraded when so much of their queue is taken",
-    ),
-    setting(
-        "health-fds-degraded",
-        Text("90"),
-        Kind::U64(1..=100, |c| &mut c.health_fds_degraded),
-        "Resources are degraded when so many percent of the file descriptors are in use; at most \
-         health_fds_unhealthy",
-    ),
-    setting(
-        "health-fds-unhealthy",
-        Text("97"),
-        Kind::U64(1..=100, |c| &mut c.health_fds_unhealthy),
-        "Resources and HTTP client are unhealthy when so many percent of the file descriptors are \
-         in use",
-    ),
-    setting(
-        "health-disk-degraded",
-        Text("256MiB"),
-        Kind::Limit(1..=1 << 60, |c| &mut c.health_disk_degraded),
-        "Resources are degraded when less is free where run_dir is",
-    ),
-    setting(
-        "health-disk-unhealthy",
-        Text("32MiB"),
-        Kind::Limit(1..=1 << 60, |c| &mut c.health_disk_unhealthy),
-        "Resources are unhealthy when less is free where run_dir is; at most health_disk_degraded",
-    ),
-    setting(
-        "leak-interval",
-        Text("30s"),
-        Kind::Duration(Duration::ZERO..=HOUR, |c| &mut c.leak_interval),
-        "How often what the broker owns is compared with what the kernel shows; with 0s never",
-    ),
-];
-
 const LOGGING: &[Setting] = &[
     setting(
         "log-level",
@@ -467,11 +312,6 @@ fn run_dir() -> String {
     // The system's temporary directory may be named relative to this process.
     let root = std::path::absolute(&root).unwrap_or(root);
     root.to_string_lossy().into_owned()
-}
-
-fn twice_the_cores() -> String {
-    let cores = available_parallelism().map_or(1, usize::from);
-    (2 * cores).to_string()
 }
 
 #[cfg(test)]
