@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::{BOUND, Broker, Ground, Service, acquire, berth, site::Site, until};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, BufReader},
     process::Command,
     time::timeout,
 };
@@ -217,6 +217,15 @@ async fn a_python_client_fetches_many_and_cancels_the_rest() {
     broker.stop().await;
 }
 
+/// What a standard probe is told of a service.
+async fn probe(endpoint: &str, service: &str) -> String {
+    let asked = python("health.py", endpoint).arg(service).output();
+    let output = timeout(BOUND, asked).await.expect("it ends").unwrap();
+    let told = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    assert_eq!(output.status.success(), told == "SERVING", "{told}");
+    told
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_python_probe_tells_serving_degraded_draining_and_down_apart() {
     let broker = Broker::with(|config| {
@@ -224,18 +233,13 @@ async fn a_python_probe_tells_serving_degraded_draining_and_down_apart() {
         config.queue = 1;
     })
     .await;
-    let mut probe = python("health.py", &broker.endpoint())
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ask = probe.stdin.take().unwrap();
-    let mut lines = BufReader::new(probe.stdout.take().unwrap()).lines();
-    let mut told = async || {
-        ask.write_all(b"\n").await.unwrap();
-        let line = timeout(BOUND, lines.next_line()).await.unwrap();
-        line.unwrap().unwrap()
-    };
-    until("it serves", async || told().await == "SERVING").await;
+    let endpoint = broker.endpoint();
+    until("it serves", async || {
+        probe(&endpoint, "").await == "SERVING"
+    })
+    .await;
+    assert_eq!(probe(&endpoint, "browser-pool").await, "SERVING");
+    assert_eq!(probe(&endpoint, "tea").await, "NOT_FOUND");
 
     let lease = acquire(&mut broker.leases(), AcquireRequest::default())
         .await
@@ -243,12 +247,12 @@ async fn a_python_probe_tells_serving_degraded_draining_and_down_apart() {
     let mut leases = broker.leases();
     let waits = acquire(&mut leases, AcquireRequest::default());
     let seen = async {
-        let health = async || broker.ops("/health").await.1;
         until("it is degraded", async || {
-            health().await.contains(r#""status":"degraded""#)
+            let (_, health) = broker.ops("/health").await;
+            health.contains(r#""status":"degraded""#)
         })
         .await;
-        let degraded = told().await;
+        let degraded = probe(&endpoint, "").await;
         broker.release(&lease).await;
         degraded
     };
@@ -258,11 +262,12 @@ async fn a_python_probe_tells_serving_degraded_draining_and_down_apart() {
 
     let drain = DrainRequest { shutdown: false };
     broker.admin().drain(drain).await.unwrap();
-    until("it is draining", async || told().await == "NOT_SERVING").await;
+    until("it is draining", async || {
+        probe(&endpoint, "").await == "NOT_SERVING"
+    })
+    .await;
     broker.stop().await;
-    assert_eq!(told().await, "UNAVAILABLE", "nobody is there");
-    drop(ask);
-    assert!(probe.wait().await.unwrap().success());
+    assert_eq!(probe(&endpoint, "").await, "UNAVAILABLE", "nobody is there");
 }
 
 /// What `state.mjs` says when it is given `state`.

@@ -215,7 +215,7 @@ impl Stuck {
         fs::create_dir(&inner).unwrap();
         if !nix::unistd::geteuid().is_root() {
             fs::write(inner.join("file"), "").unwrap();
-            fs::set_permissions(&inner, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(&inner, fs::Permissions::from_mode(0o000)).unwrap();
             return Self::Mode(inner);
         }
         assert!(mount(&inner, "1m"), "root may mount");

@@ -412,6 +412,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_disk_that_fails_is_told_until_it_takes_something_again() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("cache");
+        let disk = open(&dir, 1 << 20).await;
+        kept(&disk, "http://a/", b"the body").await;
+        assert_eq!(disk.error(), None);
+        fs::remove_dir_all(&dir).unwrap();
+        kept(&disk, "http://b/", b"the body").await;
+        assert!(disk.error().is_some());
+        fs::create_dir(&dir).unwrap();
+        // Nobody writes any more, and yet it is noticed.
+        for _ in 0..1000 {
+            if disk.error().is_none() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(disk.error(), None);
+    }
+
+    #[tokio::test]
     async fn the_longest_unused_makes_room() {
         static BODY: [u8; 4000] = [7; 4000];
         let dir = tempfile::tempdir().unwrap();

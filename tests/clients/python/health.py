@@ -1,7 +1,6 @@
 """Asks how a broker is, as grpc_health_probe does: python health.py ENDPOINT [SERVICE]
 
-Each line of standard input has it asked once; the answer is a line: the serving status, or the code of
-the error.
+Prints the serving status, or the code of the error, and exits 0 when it serves.
 """
 
 import sys
@@ -23,10 +22,10 @@ def ask(channel: grpc.Channel, service: str) -> str:
 def main() -> None:
     endpoint = sys.argv[1].removeprefix("http://")
     service = sys.argv[2] if len(sys.argv) > 2 else ""
-    for _ in sys.stdin:
-        # A probe is a process: it has no connection from before.
-        with grpc.insecure_channel(endpoint) as channel:
-            print(ask(channel, service), flush=True)
+    with grpc.insecure_channel(endpoint) as channel:
+        told = ask(channel, service)
+    print(told)
+    sys.exit(told != "SERVING")
 
 
 main()
