@@ -3,6 +3,7 @@
 use std::{convert::Infallible, io::Write, process::ExitCode};
 
 use clap::ArgMatches;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     exit::{self, Failure},
@@ -57,24 +58,24 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(config: &Config, telemetry: Controls) -> Result<Ended, Failure> {
-    let mut first = Signals::listen()?;
+    let mut signals = Signals::listen()?;
     let turns = LevelSignals::listen()?;
     let level = telemetry.level.clone();
     let server = Server::start_with(config, telemetry).await;
     let server = server.map_err(Failure::other)?;
-    let stop = async {
-        let signal = first.next().await;
-        tracing::info!(signal, "server.stop_asked");
-    };
-    // A second signal exits at once: browsers then end by their lifelines.
-    let mut second = Signals::listen()?;
+    let stop = CancellationToken::new();
+    // One listener for both: the kernel and the runtime make one of two signals that nobody has
+    // looked at between.
     let force = async {
-        second.next().await;
-        let signal = second.next().await;
+        let signal = signals.next().await;
+        tracing::info!(signal, "server.stop_asked");
+        stop.cancel();
+        // A second signal exits at once: browsers then end by their lifelines.
+        let signal = signals.next().await;
         tracing::warn!(signal, "server.forced");
     };
     Ok(tokio::select! {
-        ended = server.run(stop) => ended,
+        ended = server.run(stop.cancelled()) => ended,
         () = force => Ended::Forced,
         never = turn_level(turns, level) => match never {},
     })
