@@ -1,7 +1,8 @@
 //! The command `berth`.
 //!
 //! `serve` runs the service; `fetch`, `lease` and `health` are clients of one, over gRPC alone;
-//! `demo` runs both in one process and shows the main job.
+//! `demo` runs both in one process and shows the main job; `soak` runs the service as a child for as
+//! long as wanted and judges how it stands.
 
 mod client;
 mod demo;
@@ -13,12 +14,13 @@ mod lease;
 mod progress;
 mod serve;
 mod signals;
+mod soak;
 
 use std::process::ExitCode;
 
 use clap::{Args, Command, FromArgMatches};
 
-use self::{exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs};
+use self::{exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs, soak::SoakArgs};
 use crate::config;
 
 const ABOUT: &str = "A gRPC broker for headless browsers and web fetching";
@@ -54,6 +56,7 @@ pub fn command() -> Command {
         .subcommand(FetchArgs::augment_args(client("fetch")))
         .subcommand(LeaseArgs::augment_args(client("lease")))
         .subcommand(HealthArgs::augment_args(client("health")))
+        .subcommand(SoakArgs::augment_args(Command::new("soak")))
         .subcommand(
             client("demo")
                 .about("Show the main job: start a broker, lease a browser, fetch pages, leave nothing")
@@ -77,6 +80,9 @@ pub fn main() -> ExitCode {
         Some(("health", matches)) => HealthArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| health::run(&args)),
+        Some(("soak", matches)) => SoakArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(|args| soak::run(&args)),
         _ => Err(Failure::new(exit::USAGE, "no such command")),
     };
     ran.unwrap_or_else(Failure::report)
@@ -115,6 +121,7 @@ mod tests {
             ("fetch", &["strategy", "format", "output", "endpoint"]),
             ("lease", &["ttl", "wait", "endpoint"]),
             ("health", &["endpoint"]),
+            ("soak", &["duration", "report"]),
         ] {
             let sub = command.find_subcommand(name).unwrap();
             for flag in flags {
