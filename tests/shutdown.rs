@@ -450,7 +450,7 @@ async fn a_hung_page_or_browser_does_not_hold_up_the_end_and_says_what_is_missin
 
     let begun = Instant::now();
     service.signal(Signal::SIGTERM);
-    let mut end = async |events: &mut Streaming<HoldResponse>| loop {
+    let end = async |events: &mut Streaming<HoldResponse>| loop {
         if let Some(Event::Ended(ended)) = told(events).await {
             return ended;
         }
