@@ -159,6 +159,7 @@ impl Server {
             node: config.node.clone(),
             gateway: self.addresses.gateway,
             gateway_public_url: config.gateway_public_url.clone(),
+            max_connections: config.max_connections,
             max_message_size: config.max_message_size,
             fetch_timeout: config.fetch_timeout,
             fetch_max_timeout: config.fetch_max_timeout,

@@ -136,6 +136,12 @@ const SERVER: &[Setting] = &[
         "Where health checks and metrics are served; port 0 for any free one",
     ),
     setting(
+        "max-connections",
+        Text("1000"),
+        Kind::Usize(1..=100_000, |c| &mut c.max_connections),
+        "gRPC connections at the same time; further ones wait to be accepted",
+    ),
+    setting(
         "max-message-size",
         Text("16MiB"),
         Kind::Size(64 << 10..=1 << 30, |c| &mut c.max_message_size),

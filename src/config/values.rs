@@ -25,6 +25,8 @@ pub struct Config {
     pub gateway_public_url: Option<Url>,
     /// Where health checks and metrics are served.
     pub ops_listen: SocketAddr,
+    /// gRPC connections at the same time.
+    pub max_connections: usize,
     /// The longest gRPC message taken or sent, in bytes.
     pub max_message_size: usize,
     /// The name of this broker in what it reports.
@@ -217,6 +219,7 @@ impl Config {
             gateway_listen: nowhere,
             gateway_public_url: None,
             ops_listen: nowhere,
+            max_connections: 0,
             max_message_size: 0,
             node: String::new(),
             shutdown_timeout: never,
@@ -299,6 +302,7 @@ mod tests {
             gateway_listen: "127.0.0.1:50052".parse().unwrap(),
             gateway_public_url: None,
             ops_listen: "127.0.0.1:9464".parse().unwrap(),
+            max_connections: 1000,
             max_message_size: 16 << 20,
             node: config.node.clone(),
             shutdown_timeout: secs(10),
