@@ -296,7 +296,7 @@ async fn one_connection_too_many_waits_and_a_silent_one_loses_its_place() {
     // The broker's own client has one place.
     broker.status().await;
     let mut silent = TcpStream::connect(address).await.unwrap();
-    let _other = broker.connect().await;
+    let other = broker.connect().await;
     let next = Channel::from_shared(broker.endpoint()).unwrap();
     let mut admin = AdminServiceClient::new(next.connect_lazy());
     let early = admin.get_status(GetStatusRequest {});
@@ -312,5 +312,6 @@ async fn one_connection_too_many_waits_and_a_silent_one_loses_its_place() {
         .get_status(bounded(GetStatusRequest {}))
         .await
         .unwrap();
+    drop((silent, other, admin));
     broker.stop().await;
 }
