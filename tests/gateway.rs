@@ -78,9 +78,6 @@ impl Rig {
             memory_limit: 0,
             check_timeout: Duration::from_secs(5),
             check_interval: Duration::from_secs(5),
-            canary_interval: Duration::ZERO,
-            canary_timeout: Duration::from_secs(10),
-            leak_interval: Duration::ZERO,
             launch: launch::Options {
                 executable: None,
                 extra_args: Vec::new(),
