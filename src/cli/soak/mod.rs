@@ -186,7 +186,7 @@ fn take_up(args: &SoakArgs, dir: &Dir) -> Result<Record, Failure> {
     }
     dir.begin()?;
     let record = Record {
-        seed: args.seed.unwrap_or_else(rand::random),
+        seed: args.seed.unwrap_or_else(|| rand::random::<u32>().into()),
         planned_s: args.duration.unwrap_or(DURATION).as_secs_f64(),
         sample_s: args.sample.as_secs_f64(),
         concurrency: args.concurrency.into(),

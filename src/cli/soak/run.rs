@@ -165,7 +165,7 @@ impl Running<'_> {
     async fn go(
         &mut self,
         record: &Record,
-        mut child: Option<&mut Broker>,
+        child: Option<&mut Broker>,
         signals: &mut Signals,
     ) -> Result<(Ended, Option<Rest>), Failure> {
         let mut first = Sample::default();
@@ -180,7 +180,7 @@ impl Running<'_> {
             load.spawn(worker.run(stop.clone()));
         }
         self.begun = Instant::now();
-        let ended = self.sampling(record, child.as_deref_mut(), signals).await?;
+        let ended = self.sampling(record, child, signals).await?;
         self.show.say(match &ended {
             Ended::Done => "the load has run as long as planned",
             Ended::Signal(_) => "asked to stop: calls under way may end",

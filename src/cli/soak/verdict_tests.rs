@@ -11,6 +11,8 @@ use super::{
 
 /// What a figure is at a second of the run, before noise.
 type Shape = fn(f64) -> f64;
+/// What has gone wrong in a part.
+type Change = fn(&mut Part);
 
 struct Run {
     seconds: u32,
@@ -217,7 +219,10 @@ fn errors_are_judged_with_their_uncertainty() {
 fn a_fault_that_ends_otherwise_counts() {
     let mut samples = WELL.samples();
     samples[9].surprises = 40;
-    assert_eq!(verdict(&judge(&samples, None), "faults"), Verdict::Fail);
+    assert_eq!(
+        verdict(&judge(&samples, None), "end as they must"),
+        Verdict::Fail
+    );
 }
 
 #[test]
@@ -227,12 +232,12 @@ fn zombies_crashes_leftovers_and_slow_shutdowns_fail() {
         ..WELL
     };
     assert_eq!(verdict(&undead.judged(), "zombie"), Verdict::Fail);
-    let with = |change: fn(&mut Part), name: &str| {
+    let with = |change: Change, name: &str| {
         let mut record = record();
         change(&mut record.parts[0]);
         verdict(&judge(&WELL.samples(), Some(&record)), name)
     };
-    let cases: [(fn(&mut Part), &str); 6] = [
+    let cases: [(Change, &str); 6] = [
         (
             |part| part.ended = Some(Ended::BrokerDied("signal 6".into())),
             "crash",
