@@ -219,7 +219,10 @@ fn errors_are_judged_with_their_uncertainty() {
 fn a_fault_that_ends_otherwise_counts() {
     let mut samples = WELL.samples();
     samples[9].surprises = 40;
-    assert_eq!(verdict(&judge(&samples, None), "faults"), Verdict::Fail);
+    assert_eq!(
+        verdict(&judge(&samples, None), "end as they must"),
+        Verdict::Fail
+    );
 }
 
 #[test]
