@@ -217,7 +217,7 @@ fn ticks(run: f64) -> Vec<(f64, String)> {
     ];
     let step = STEPS
         .into_iter()
-        .find(|step| run / step <= 5.0)
+        .find(|step| run / step <= 5.5)
         .unwrap_or(86_400.0);
     let text = |t: f64| match step {
         _ if step < 60.0 => format!("{t:.0} s"),
