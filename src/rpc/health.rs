@@ -125,11 +125,8 @@ fn log_changes(before: &Health, now: &Health) {
             continue;
         }
         let (from, to, reasons) = (was.status.as_str(), is.status.as_str(), &is.reasons);
-        if is.status == Status::Healthy {
-            tracing::info!(check, from, to, ?reasons, "health.changed");
-        } else {
-            tracing::warn!(check, from, to, ?reasons, "health.changed");
-        }
+        // An end of trouble is as worth a look as its beginning.
+        tracing::warn!(check, from, to, ?reasons, "health.changed");
     }
 }
 
