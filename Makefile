@@ -14,13 +14,14 @@ CHROMIUM := $(wildcard /usr/lib/chromium/chromium-headless-shell /usr/bin/chromi
 VENV := target/clients/python
 PROTOS := $(wildcard proto/berth/v1/*.proto)
 
-.PHONY: help demo serve test lint bench clients chromium toolchain clean
+.PHONY: help demo serve test lint bench soak clients chromium toolchain clean
 
 help:
 	@echo "make demo    lease a browser, drive it, fetch pages, leave nothing behind"
 	@echo "make serve   run the service (FLAGS='--max-browsers 8' …)"
 	@echo "make test    every test, with real browsers and real clients"
 	@echo "make lint    formatting, clippy and documentation, as CI has them"
+	@echo "make soak    ten minutes of load with faults, and a report (DURATION=2m FLAGS='--seed 7' …)"
 	@echo "make bench   the measured targets, as ratios within one run"
 
 demo: chromium toolchain
@@ -39,6 +40,13 @@ lint: toolchain
 
 bench: chromium toolchain
 	cargo bench --locked
+
+DURATION ?= 10m
+# `--release` for figures that count; the debug build is there already.
+PROFILE ?=
+
+soak: chromium toolchain
+	cargo run --locked --quiet $(PROFILE) -- soak --duration $(DURATION) --dir target/soak --fresh $(FLAGS)
 
 # The browser. Debian has the small, fast headless shell; where it is missing, Chromium will do.
 chromium:

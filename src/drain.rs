@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Refused: the process is draining.
@@ -31,6 +31,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct State {
     draining: bool,
+    /// When what still runs will be cut, once that is known.
+    cut_at: Option<Instant>,
     running: usize,
 }
 
@@ -80,18 +82,45 @@ impl Drain {
         });
     }
 
-    /// Takes new work again. Returns `false` when it is too late because work was already cut.
+    /// Begins to drain, and says when what then still runs will be cut.
+    pub fn begin_until(&self, cut_at: Instant) {
+        self.0.state.send_modify(|state| {
+            state.draining = true;
+            state.cut_at = Some(cut_at);
+        });
+    }
+
+    /// When what still runs will be cut; `None` as long as nothing will.
+    #[must_use]
+    pub fn cut_at(&self) -> Option<Instant> {
+        self.0.state.borrow().cut_at
+    }
+
+    /// Resolves once it is known when what still runs will be cut.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn cut_known(&self) -> Instant {
+        self.wait_for(|state| state.cut_at.is_some()).await;
+        self.cut_at().unwrap_or_else(Instant::now)
+    }
+
+    /// Takes new work again. Returns `false` when it is too late because work was already cut, or
+    /// it was said when it will be.
     #[must_use]
     pub fn resume(&self) -> bool {
         if self.0.cut.is_cancelled() {
             return false;
         }
+        let mut resumed = true;
         self.0.state.send_if_modified(|state| {
-            let resumed = state.draining;
-            state.draining = false;
-            resumed
+            // Those who run were told that they will be cut.
+            resumed = state.cut_at.is_none();
+            let changed = resumed && state.draining;
+            state.draining &= !resumed;
+            changed
         });
-        true
+        resumed
     }
 
     /// Cancels what still runs: the second phase. Also begins to drain. Cannot be undone.
@@ -223,6 +252,18 @@ mod tests {
         assert!(drain.is_draining(), "a cut implies a drain");
         assert!(!drain.resume());
         assert!(drain.admit().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_known_when_work_will_be_cut() {
+        let drain = Drain::new(Handle::current());
+        drain.begin();
+        assert_eq!(drain.cut_at(), None);
+        assert!(drain.resume(), "nobody was told anything");
+        let cut = Instant::now() + Duration::from_secs(7);
+        drain.begin_until(cut);
+        assert_eq!(drain.cut_known().await, cut);
+        assert!(!drain.resume() && drain.is_draining());
     }
 
     #[tokio::test]

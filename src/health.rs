@@ -1,8 +1,18 @@
 //! How the broker is, as it is told to whoever polls it.
 //!
+//! The live state is put into [`Checks`], plain numbers; [`Health::judge`] holds them against the
+//! [`Thresholds`] and is the one place that knows what they mean. Whoever shows health, over HTTP,
+//! gRPC or as a metric, shows that verdict.
+//!
 //! Full is not broken: a pool without a free browser is healthy as long as browsers can be started.
 
+mod judge;
+
+use std::time::Duration;
+
 use serde::Serialize;
+
+pub use judge::Thresholds;
 
 /// How something is, from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -17,13 +27,76 @@ pub enum Status {
     Unhealthy,
 }
 
+impl Status {
+    /// Every one there is, from best to worst.
+    pub const ALL: [Self; 3] = [Self::Healthy, Self::Degraded, Self::Unhealthy];
+
+    /// The stable word of JSON and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// Why a part is not healthy: a closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Launches fail, one after another.
+    LaunchesFailing,
+    /// No browser runs, and none can be started.
+    NoBrowser,
+    /// A page did not load.
+    CanaryFailed,
+    /// No page has loaded for too long.
+    CanaryStale,
+    /// As many wait as may.
+    QueueFull,
+    /// More connections are in use than may be.
+    ConnectionsOverLimit,
+    /// What is to be kept on disk cannot be written.
+    DiskFailing,
+    /// Few file descriptors are left.
+    FdsScarce,
+    /// Hardly any file descriptor is left.
+    FdsExhausted,
+    /// Little of the disk is free.
+    DiskScarce,
+    /// Hardly anything of the disk is free.
+    DiskFull,
+    /// Dead children stay, though they are reaped.
+    Zombies,
+    /// The kernel shows what nobody owns.
+    Leaks,
+    /// Directories of browsers that are gone cannot be removed.
+    DirsPending,
+}
+
+/// What a part is, and why it is no better.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// How it is.
+    pub status: Status,
+    /// Why it is not healthy; empty when it is.
+    pub reasons: Vec<Reason>,
+}
+
 /// How the broker is as a whole and in its parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Health {
     /// The worst of the checks.
     pub status: Status,
-    /// Whether new work is taken: not before the first browser is up, not while draining.
+    /// Whether new work is taken: not before the first browser is up, not while draining, not
+    /// while unhealthy.
     pub ready: bool,
+    /// Whether a browser was up once.
+    pub started: bool,
+    /// Whether new work is refused.
+    pub draining: bool,
     /// The parts.
     pub checks: Checks,
 }
@@ -47,7 +120,8 @@ pub struct Checks {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BrowserPool {
     /// How they are.
-    pub status: Status,
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// How many could be handed out now without evicting anyone, started ones or new.
     pub available: u64,
     /// Started and used by nobody.
@@ -62,21 +136,47 @@ pub struct BrowserPool {
     pub retiring: u64,
     /// Callers that wait for one.
     pub waiting: u64,
+    /// How many may wait.
+    pub queue: u64,
     /// How many there may be.
     pub max: u64,
+    /// Launches that failed since the last that succeeded.
+    pub launch_failures: u64,
     /// Why the last launch failed; `None` once one succeeds.
     pub last_launch_error: Option<String>,
+    /// The page that is loaded now and then to see that pages can be.
+    pub canary: Canary,
+}
+
+/// The page that is loaded now and then to see that pages can be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Canary {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// How long ago it last loaded; since the start when it never has.
+    pub age_ms: u64,
+    /// How long that took; `None` until it has loaded.
+    pub took_ms: Option<u64>,
+    /// How often it failed since it last loaded.
+    pub failures: u64,
+    /// Why it last failed; `None` once it loads.
+    pub last_error: Option<String>,
+    /// Why it was not loaded the last time: `busy` or `cold`; `None` when it was.
+    pub skipped: Option<&'static str>,
 }
 
 /// The HTTP client of fetches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HttpClient {
     /// How it is.
-    pub status: Status,
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Requests under way.
     pub active: u64,
     /// Requests that wait for a connection.
     pub waiting: u64,
+    /// How many may wait.
+    pub queue: u64,
     /// How many may be under way at once.
     pub limit: u64,
     /// Connections that carry at least one request.
@@ -95,7 +195,8 @@ pub struct HttpClient {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cache {
     /// How it is.
-    pub status: Status,
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Whether there is one.
     pub enabled: bool,
     /// What it takes of memory.
@@ -106,6 +207,8 @@ pub struct Cache {
     pub entries: u64,
     /// What it takes of the disk.
     pub disk_bytes: u64,
+    /// Why the last answer could not be kept on disk; `None` once one can.
+    pub disk_error: Option<String>,
     /// Requests that had to do with it.
     pub requests: u64,
     /// Those of them that it spared the origin a whole answer.
@@ -118,14 +221,16 @@ pub struct Cache {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Egress {
     /// How they are.
-    pub status: Status,
+    #[serde(flatten)]
+    pub verdict: Verdict,
 }
 
 /// What the kernel gives us.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Resources {
     /// How they are.
-    pub status: Status,
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// File descriptors the broker has open.
     pub open_fds: u64,
     /// How many it may open.
@@ -136,25 +241,63 @@ pub struct Resources {
     pub browser_pss_bytes: u64,
     /// Dead children nobody has reaped.
     pub zombies: u64,
+    /// Those that were there at the look before, too.
+    pub lasting_zombies: u64,
+    /// What is free where browsers keep their directories; `None` until it is known.
+    pub disk_free_bytes: Option<u64>,
+    /// What the directories of browsers take of it.
+    pub browser_disk_bytes: u64,
+    /// Directories of browsers that are gone, still to be removed.
+    pub dirs_pending: u64,
+    /// What the kernel shows and nobody owns, by kind.
+    pub leaks: Leaks,
 }
 
-impl Health {
-    /// The health that follows from its parts.
+/// What the kernel shows and nobody owns, seen twice and not yet seen to be gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Leaks {
+    /// Processes that live in the broker's directory.
+    pub process: u64,
+    /// Directories of browsers that are not there.
+    pub directory: u64,
+    /// Descriptors the broker has open in such directories.
+    pub descriptor: u64,
+    /// Browsers that are counted and have no process.
+    pub browser: u64,
+}
+
+impl Leaks {
+    /// All of them, by the words of metrics and logs.
     #[must_use]
-    pub fn overall(ready: bool, checks: Checks) -> Self {
-        let status = checks.worst();
-        Self {
-            status,
-            ready,
-            checks,
-        }
+    pub const fn each(&self) -> [(&'static str, u64); 4] {
+        let Self {
+            process,
+            directory,
+            descriptor,
+            browser,
+        } = *self;
+        [
+            ("process", process),
+            ("directory", directory),
+            ("descriptor", descriptor),
+            ("browser", browser),
+        ]
     }
 }
 
+/// What readiness follows from, beside the checks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stage {
+    /// A browser was up once.
+    pub started: bool,
+    /// New work is refused.
+    pub draining: bool,
+}
+
 impl Checks {
-    /// How the worst part is.
+    /// Every part by its name.
     #[must_use]
-    pub fn worst(&self) -> Status {
+    pub const fn each(&self) -> [(&'static str, &Verdict); 5] {
         // Taken apart by name, so that a part added later cannot be forgotten here.
         let Self {
             browser_pool,
@@ -163,13 +306,38 @@ impl Checks {
             egress,
             resources,
         } = self;
-        browser_pool
-            .status
-            .max(http_client.status)
-            .max(cache.status)
-            .max(egress.status)
-            .max(resources.status)
+        [
+            ("browser_pool", &browser_pool.verdict),
+            ("http_client", &http_client.verdict),
+            ("cache", &cache.verdict),
+            ("egress", &egress.verdict),
+            ("resources", &resources.verdict),
+        ]
     }
+
+    /// How the worst part is.
+    #[must_use]
+    pub fn worst(&self) -> Status {
+        let parts = self.each().into_iter();
+        parts
+            .map(|(_, verdict)| verdict.status)
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+impl Verdict {
+    /// Makes it no better than `status`, for `reason`.
+    pub(crate) fn worsen(&mut self, status: Status, reason: Reason) {
+        self.status = self.status.max(status);
+        self.reasons.push(reason);
+    }
+}
+
+/// Whole milliseconds, as they are shown.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -180,23 +348,42 @@ mod tests {
     fn the_worst_part_decides() {
         let mut checks = Checks::default();
         assert_eq!(checks.worst(), Status::Healthy);
-        checks.resources.status = Status::Degraded;
+        checks
+            .resources
+            .verdict
+            .worsen(Status::Degraded, Reason::Leaks);
         assert_eq!(checks.worst(), Status::Degraded);
-        checks.browser_pool.status = Status::Unhealthy;
-        let health = Health::overall(true, checks);
-        assert_eq!(health.status, Status::Unhealthy);
-        assert!(health.ready);
+        let pool = &mut checks.browser_pool.verdict;
+        pool.worsen(Status::Unhealthy, Reason::NoBrowser);
+        pool.worsen(Status::Degraded, Reason::QueueFull);
+        assert_eq!(checks.worst(), Status::Unhealthy);
+        assert_eq!(
+            checks.browser_pool.verdict.reasons,
+            [Reason::NoBrowser, Reason::QueueFull]
+        );
     }
 
     #[test]
     fn reads_as_in_the_contract() {
-        let json = serde_json::to_value(Health::default()).unwrap();
+        let mut health = Health::default();
+        health
+            .checks
+            .cache
+            .verdict
+            .worsen(Status::Degraded, Reason::DiskFailing);
+        let json = serde_json::to_value(health).unwrap();
         assert_eq!(json["status"], "healthy");
-        assert_eq!(
-            json["checks"]["browser_pool"]["last_launch_error"],
-            serde_json::Value::Null
-        );
+        let pool = &json["checks"]["browser_pool"];
+        assert_eq!(pool["last_launch_error"], serde_json::Value::Null);
+        assert_eq!(pool["status"], "healthy");
+        assert_eq!(pool["reasons"], serde_json::json!([]));
         assert_eq!(json["checks"]["cache"]["enabled"], false);
+        assert_eq!(json["checks"]["cache"]["status"], "degraded");
+        assert_eq!(json["checks"]["cache"]["reasons"][0], "disk_failing");
         assert_eq!(json["checks"]["resources"]["fd_limit"], 0);
+        assert_eq!(json["checks"]["resources"]["leaks"]["process"], 0);
+        for status in Status::ALL {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
     }
 }

@@ -19,7 +19,8 @@ mod words;
 
 pub use table::{Def, Kind, Read, TABLE};
 pub use words::{
-    AcquireOutcome, CACHE_RESULTS, END_REASONS, FETCH_OUTCOMES, LaunchResult, METHODS, Retire, VIA,
+    AcquireOutcome, CACHE_RESULTS, CanaryResult, END_REASONS, FETCH_OUTCOMES, LEAK_KINDS,
+    LaunchResult, METHODS, Retire, VIA,
 };
 
 /// The content type of what [`Metrics::encode`] returns.
@@ -76,6 +77,18 @@ pub struct Snapshot {
     pub browser_processes: u64,
     /// Dead children nobody has reaped.
     pub zombie_processes: u64,
+    /// What the kernel shows and nobody owns, by [`LEAK_KINDS`].
+    pub leaks: [(&'static str, u64); 5],
+    /// What the directories of browsers take of the disk in bytes.
+    pub browser_disk_bytes: u64,
+    /// Directories of browsers that are gone, still to be removed.
+    pub browser_dirs_pending: u64,
+    /// What is free where browsers keep their directories in bytes; `None` until it is known.
+    pub disk_free_bytes: Option<u64>,
+    /// How long ago a canary last loaded; `None` without canaries.
+    pub canary_age: Option<Duration>,
+    /// How each part is: 0 healthy, 1 degraded, 2 unhealthy.
+    pub health: [(&'static str, u64); 5],
     /// File descriptors open in the broker itself.
     pub open_fds: u64,
     /// How many file descriptors the broker may open.
@@ -166,6 +179,25 @@ impl Metrics {
         self.count("berth_browsers_retired_total", &labels);
     }
 
+    /// A look at whether a page loads had `result`, and took so long when it did.
+    pub fn canary(&self, result: CanaryResult, took: Option<Duration>) {
+        let labels = [KeyValue::new("result", result.as_str())];
+        self.count("berth_canary_runs_total", &labels);
+        if let Some(took) = took {
+            self.measure("berth_canary_duration_seconds", took, &[]);
+        }
+    }
+
+    /// Something was found that nobody owns: `kind` is one of [`LEAK_KINDS`].
+    pub fn leak_found(&self, kind: &'static str) {
+        self.count("berth_leaks_found_total", &[KeyValue::new("kind", kind)]);
+    }
+
+    /// What was found is gone.
+    pub fn leak_repaired(&self, kind: &'static str) {
+        self.count("berth_leaks_repaired_total", &[KeyValue::new("kind", kind)]);
+    }
+
     /// A caller that wanted a browser got its answer after `took`.
     pub fn acquired(&self, outcome: AcquireOutcome, took: Duration) {
         let labels = [KeyValue::new("outcome", outcome.as_str())];
@@ -243,6 +275,13 @@ impl Metrics {
             "outcome",
             &AcquireOutcome::ALL.map(AcquireOutcome::as_str),
         );
+        zero(
+            "berth_canary_runs_total",
+            "result",
+            &CanaryResult::ALL.map(CanaryResult::as_str),
+        );
+        zero("berth_leaks_found_total", "kind", &LEAK_KINDS);
+        zero("berth_leaks_repaired_total", "kind", &LEAK_KINDS);
         zero("berth_cache_requests_total", "result", &CACHE_RESULTS);
         zero("berth_leases_ended_total", "reason", &END_REASONS);
         for via in VIA {
@@ -331,6 +370,11 @@ fn observe_gauge(
             let Some(snapshot) = &*latest else { return };
             match read {
                 Read::One(read) => observer.observe(read(snapshot), &[]),
+                Read::Maybe(read) => {
+                    if let Some(value) = read(snapshot) {
+                        observer.observe(value, &[]);
+                    }
+                }
                 Read::Each(label, read) => {
                     for (word, value) in read(snapshot) {
                         observer.observe(value, &[KeyValue::new(label, word)]);
@@ -363,6 +407,17 @@ mod tests {
             http_active: 3,
             browser_memory_bytes: 3 << 30,
             cpu_seconds: 1.5,
+            leaks: LEAK_KINDS.map(|kind| (kind, 0)),
+            health: [
+                "browser_pool",
+                "http_client",
+                "cache",
+                "egress",
+                "resources",
+            ]
+            .map(|check| (check, 0)),
+            disk_free_bytes: Some(1 << 30),
+            canary_age: Some(Duration::from_secs(7)),
             ..Snapshot::default()
         }
     }
@@ -382,6 +437,7 @@ mod tests {
         metrics.http_connection_opened();
         metrics.http_requested();
         metrics.cache_requested("hit");
+        metrics.canary(CanaryResult::Ok, Some(took));
         metrics.rpc("/berth.v1.LeaseService/Acquire", "OK", took);
         metrics.rpc("/berth.v1.LeaseService/Guess", "UNIMPLEMENTED", took);
         metrics

@@ -20,7 +20,7 @@ use crate::{
     gateway,
     lease::EndReason,
     metrics::{self, Metrics},
-    ops, rpc,
+    ops, rpc, telemetry,
 };
 
 /// A broker with its transports, up and serving.
@@ -34,6 +34,7 @@ pub struct Server {
     transports: JoinSet<()>,
     stop: CancellationToken,
     asked: rpc::Shutdown,
+    telemetry: telemetry::Controls,
     shutdown_timeout: Duration,
 }
 
@@ -101,6 +102,17 @@ impl Server {
     /// # Errors
     /// See [`Error`]; nothing stays behind then.
     pub async fn start(config: &Config) -> Result<Self, Error> {
+        Self::start_with(config, telemetry::Controls::default()).await
+    }
+
+    /// As [`Server::start`], with the log and the traces of the process in its hands.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with(
+        config: &Config,
+        telemetry: telemetry::Controls,
+    ) -> Result<Self, Error> {
         let grpc = listen("listen", config.listen).await?;
         let gateway = listen("gateway_listen", config.gateway_listen).await?;
         let ops = listen("ops_listen", config.ops_listen).await?;
@@ -118,7 +130,8 @@ impl Server {
         let drain = Drain::new(Handle::current());
         let pool = Pool::start(config.pool(), Arc::new(run_dir), &drain, &metrics);
         let fetcher = Fetcher::new(config.fetches(), pool.clone(), &drain, &metrics)?;
-        let broker = Broker::start(config.leases(), pool.clone(), fetcher, &drain, &metrics);
+        let (leases, thresholds) = (config.leases(), config.thresholds());
+        let broker = Broker::start(leases, thresholds, pool.clone(), fetcher, &drain, &metrics);
         let mut server = Self {
             broker,
             pool,
@@ -128,11 +141,12 @@ impl Server {
             transports: JoinSet::new(),
             stop: CancellationToken::new(),
             asked: rpc::Shutdown::new(),
+            telemetry,
             shutdown_timeout: config.shutdown_timeout,
         };
         server.serve_grpc(grpc, config, &metrics);
         server.serve_gateway(gateway, config);
-        server.serve_ops(ops, metrics);
+        server.serve_ops(ops, config, metrics);
         tracing::info!(
             grpc = %addresses.grpc, gateway = %addresses.gateway, ops = %addresses.ops,
             "server.started"
@@ -145,9 +159,11 @@ impl Server {
             node: config.node.clone(),
             gateway: self.addresses.gateway,
             gateway_public_url: config.gateway_public_url.clone(),
+            max_connections: config.max_connections,
             max_message_size: config.max_message_size,
             fetch_timeout: config.fetch_timeout,
             fetch_max_timeout: config.fetch_max_timeout,
+            log_level: self.telemetry.level.clone(),
         };
         let (broker, metrics, health) = (self.broker.clone(), metrics.clone(), self.health.clone());
         let (asked, stop) = (self.asked.clone(), self.stop.clone());
@@ -163,6 +179,11 @@ impl Server {
         let cut = self.drain.cut_token();
         self.drain
             .spawn(async move { cut.run_until_cancelled(health.follow(&broker)).await });
+        if let Some(level) = self.telemetry.level.clone() {
+            let cut = self.drain.cut_token();
+            self.drain
+                .spawn(async move { cut.run_until_cancelled(level.watch()).await });
+        }
     }
 
     fn serve_gateway(&mut self, listener: TcpListener, config: &Config) {
@@ -175,9 +196,10 @@ impl Server {
             .spawn(gateway::serve(listener, broker, options, stop));
     }
 
-    fn serve_ops(&mut self, listener: TcpListener, metrics: Metrics) {
+    fn serve_ops(&mut self, listener: TcpListener, config: &Config, metrics: Metrics) {
         let broker = self.broker.clone();
         let router = ops::router(metrics, move || broker.health());
+        let router = router.merge(ops::dashboard(self.broker.clone(), config.node.clone()));
         let stop = self.stop.clone().cancelled_owned();
         self.transports.spawn(ops::serve(listener, router, stop));
     }
@@ -230,7 +252,7 @@ impl Server {
         let begun = Instant::now();
         tracing::info!(running = self.drain.running(), "server.draining");
         self.health.not_serving().await;
-        self.drain.begin();
+        self.drain.begin_until(grace.instant());
         let mut clean = grace.bound(self.drain.idle()).await.is_ok();
         if !clean {
             tracing::warn!(running = self.drain.running(), "drain.cut");
@@ -247,6 +269,11 @@ impl Server {
             self.transports.shutdown().await;
         }
         clean &= deadline.bound(self.drain.closed()).await.is_ok();
+        if let Some(traces) = &self.telemetry.traces
+            && !traces.close(deadline).await
+        {
+            tracing::warn!("traces.lost");
+        }
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(clean, millis, "server.stopped");
         if clean { Ended::Clean } else { Ended::Forced }

@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
-use berth::proto::AcquireRequest;
+use berth::proto::{AcquireRequest, DrainRequest};
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{BOUND, Broker, acquire, berth, until};
+use support::{BOUND, Broker, Ground, Service, acquire, berth, site::Site, until};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::Command,
     time::timeout,
 };
@@ -214,4 +215,110 @@ async fn a_python_client_fetches_many_and_cancels_the_rest() {
     })
     .await;
     broker.stop().await;
+}
+
+/// What a standard probe is told of a service.
+async fn probe(endpoint: &str, service: &str) -> String {
+    let asked = python("health.py", endpoint).arg(service).output();
+    let output = timeout(BOUND, asked).await.expect("it ends").unwrap();
+    let told = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    assert_eq!(output.status.success(), told == "SERVING", "{told}");
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_probe_tells_serving_degraded_draining_and_down_apart() {
+    let broker = Broker::with(|config| {
+        config.max_browsers = 1;
+        config.queue = 1;
+    })
+    .await;
+    let endpoint = broker.endpoint();
+    until("it serves", async || {
+        probe(&endpoint, "").await == "SERVING"
+    })
+    .await;
+    assert_eq!(probe(&endpoint, "browser-pool").await, "SERVING");
+    assert_eq!(probe(&endpoint, "tea").await, "NOT_FOUND");
+
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    let mut leases = broker.leases();
+    let waits = acquire(&mut leases, AcquireRequest::default());
+    let seen = async {
+        until("it is degraded", async || {
+            let (_, health) = broker.ops("/health").await;
+            health.contains(r#""status":"degraded""#)
+        })
+        .await;
+        let degraded = probe(&endpoint, "").await;
+        broker.release(&lease).await;
+        degraded
+    };
+    let (waited, degraded) = tokio::join!(waits, seen);
+    assert_eq!(degraded, "SERVING", "degraded serves");
+    broker.release(&waited.unwrap()).await;
+
+    let drain = DrainRequest { shutdown: false };
+    broker.admin().drain(drain).await.unwrap();
+    until("it is draining", async || {
+        probe(&endpoint, "").await == "NOT_SERVING"
+    })
+    .await;
+    broker.stop().await;
+    assert_eq!(probe(&endpoint, "").await, "UNAVAILABLE", "nobody is there");
+}
+
+/// What `state.mjs` says when it is given `state`.
+async fn state(endpoint: &str, url: &str, state: &str) -> tokio::process::Child {
+    installed("tests/clients/node/node_modules");
+    let mut child = Command::new("node")
+        .arg(root().join("tests/clients/node/state.mjs"))
+        .args([endpoint.strip_prefix("http://").unwrap(), url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(state.as_bytes()).await.unwrap();
+    child
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_playwright_client_is_logged_in_again_after_a_drain() {
+    let site = Site::start().await;
+    let url = site.url("/who");
+    let ground = Ground::new();
+    let service = Service::start(ground.path(), &["--shutdown-timeout", "6s"]).await;
+    let mut first = state(&service.grpc, &url, "").await;
+    let mut said = BufReader::new(first.stderr.take().unwrap()).lines();
+    let ready = timeout(BOUND, said.next_line()).await.unwrap().unwrap();
+    assert_eq!(ready.as_deref(), Some("ready"));
+    service.signal(Signal::SIGTERM);
+    let output = timeout(BOUND, first.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    let taken = String::from_utf8(output.stdout).unwrap();
+    assert!(taken.contains("ada"), "{taken}");
+    assert_eq!(service.ended().await.0, Some(3));
+    ground.assert_clean();
+
+    let broker = Broker::start().await;
+    let second = state(&broker.endpoint(), &url, &taken).await;
+    let output = timeout(BOUND, second.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "ada value\n",
+        "{errors}"
+    );
+    broker.stop().await;
+    site.stop().await;
 }

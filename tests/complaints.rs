@@ -14,7 +14,8 @@ use std::{
 
 use berth::proto::{
     AcquireRequest, BrowserState, BrowserStatus, ContentVerdict as Verdict, DrainRequest,
-    EndReason, FetchRequest, FetchStrategy, LeaseState, OnDisconnect,
+    EndReason, FetchRequest, FetchStrategy, HoldRequest, LeaseState, OnDisconnect,
+    hold_request::Request as Ask, hold_response::Event, lease_service_client::LeaseServiceClient,
 };
 use nix::{
     sys::signal::{Signal, kill, killpg},
@@ -23,12 +24,15 @@ use nix::{
 use procfs::process::all_processes;
 use serde_json::json;
 use support::{
-    Broker, Cdp, Ground, Service, acquire, berth, left, proto, reason, retry, secs, until,
+    BOUND, Broker, Cdp, Ground, Service, acquire, berth, left, proto, reason, retry, secs, until,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
     time::{Instant, sleep, timeout},
 };
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
@@ -563,6 +567,98 @@ async fn c16_a_lease_is_given_back_when_its_client_detaches() {
         broker.get(&lease.id).await.end_reason() == EndReason::Detached
     })
     .await;
+    broker.stop().await;
+}
+
+/// A proxy that keeps what it is given and passes it on in batches, each way.
+#[allow(clippy::disallowed_methods, reason = "the test's own tasks")]
+async fn buffering_proxy(to: String, batch: Duration) -> (String, tokio::task::JoinSet<()>) {
+    async fn pass(
+        mut from: impl AsyncReadExt + Unpin,
+        mut to: impl AsyncWriteExt + Unpin,
+        batch: Duration,
+    ) {
+        let mut buffer = Vec::new();
+        let mut tick = tokio::time::interval(batch);
+        loop {
+            tokio::select! {
+                read = from.read_buf(&mut buffer) => match read {
+                    Ok(1..) => {}
+                    Ok(0) | Err(_) => return,
+                },
+                _ = tick.tick() => {
+                    if to.write_all(&buffer).await.is_err() {
+                        return;
+                    }
+                    buffer.clear();
+                }
+            }
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut proxying = tokio::task::JoinSet::new();
+    proxying.spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&to).await.unwrap();
+            connections.spawn(async move {
+                let ((client_in, client_out), (server_in, server_out)) =
+                    (client.into_split(), server.into_split());
+                tokio::select! {
+                    () = pass(client_in, server_out, batch) => {}
+                    () = pass(server_in, client_out, batch) => {}
+                }
+            });
+        }
+    });
+    (address, proxying)
+}
+
+/// The proxy delays each byte by up to a second each way, the idle timeout is four seconds, and the
+/// broker asks a quiet connection after ten, with five to answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn c17_a_buffering_proxy_ends_no_healthy_session() {
+    let broker = Broker::start().await;
+    let batch = Duration::from_secs(1);
+    let grpc = broker.server.addresses().grpc.to_string();
+    let gateway = broker.server.addresses().gateway.to_string();
+    let (grpc, _grpc) = buffering_proxy(grpc, batch).await;
+    let (cdp, _cdp) = buffering_proxy(gateway.clone(), batch).await;
+    let channel = tonic::transport::Channel::from_shared(format!("http://{grpc}")).unwrap();
+    let mut leases = LeaseServiceClient::new(channel.connect().await.unwrap());
+    let (say, said) = mpsc::channel(1);
+    let acquire = AcquireRequest {
+        idle_timeout: secs(4),
+        ..AcquireRequest::default()
+    };
+    let request = Some(Ask::Acquire(acquire));
+    say.send(HoldRequest { request }).await.unwrap();
+    let held = leases.hold(ReceiverStream::new(said)).await.unwrap();
+    let mut events = held.into_inner();
+    let lease = loop {
+        let event = timeout(BOUND, events.message()).await.unwrap().unwrap();
+        if let Some(Event::Granted(granted)) = event.unwrap().event {
+            break granted.lease.unwrap();
+        }
+    };
+    let mut client = Cdp::connect(&lease.cdp_url.replace(&gateway, &cdp)).await;
+    let page = client.page().await;
+    let begun = Instant::now();
+    let mut answers = 0;
+    while begun.elapsed() < Duration::from_secs(17) {
+        assert_eq!(client.evaluate(&page, "6 * 7").await, 42);
+        answers += 1;
+    }
+    assert!(answers >= 5, "{answers}");
+    assert_eq!(broker.get(&lease.id).await.state(), LeaseState::Active);
+    // Only silence of the client is idleness, and the stream is there to say so.
+    let event = timeout(BOUND, events.message()).await.unwrap().unwrap();
+    let Some(Event::Ended(ended)) = event.unwrap().event else {
+        panic!("the end");
+    };
+    assert_eq!(ended.reason(), EndReason::Idle);
+    drop((client, events, leases, _grpc, _cdp));
     broker.stop().await;
 }
 

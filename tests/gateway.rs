@@ -64,6 +64,9 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let (run_dir, _swept) = RunDir::claim(dir.path()).unwrap();
         let config = browser::Config {
+            canary_interval: Duration::ZERO,
+            canary_timeout: Duration::from_secs(10),
+            leak_interval: Duration::ZERO,
             max_browsers: 3,
             min_warm: 1,
             seats_per_browser: 8,
@@ -92,7 +95,8 @@ impl Rig {
         };
         let fetcher =
             Fetcher::new(fetch::Config::default(), pool.clone(), &drain, &metrics).unwrap();
-        let broker = Broker::start(leases, pool.clone(), fetcher, &drain, &metrics);
+        let thresholds = berth::config::Config::default().thresholds();
+        let broker = Broker::start(leases, thresholds, pool.clone(), fetcher, &drain, &metrics);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = listener.local_addr().unwrap();
         let stop = drain.cut_token().cancelled_owned();

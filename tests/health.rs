@@ -12,7 +12,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "",
     "berth.v1.AdminService",
     "berth.v1.FetchService",
@@ -22,6 +22,7 @@ const NAMES: [&str; 9] = [
     "cache",
     "egress",
     "http-client",
+    "resources",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +101,7 @@ async fn a_full_pool_is_healthy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_have_the_names_of_the_documentation() {
+async fn metrics_have_the_values_of_what_happened() {
     let broker = Broker::start().await;
     broker
         .admin()
@@ -120,13 +121,6 @@ async fn metrics_have_the_names_of_the_documentation() {
     until("a spare stands by", async || broker.idle() > 0).await;
     let (code, text) = broker.ops("/metrics").await;
     assert_eq!(code, 200);
-    for def in berth::metrics::TABLE {
-        assert!(
-            text.contains(&format!("# TYPE {} ", def.name)),
-            "{}",
-            def.name
-        );
-    }
     for series in [
         "berth_browsers{state=\"idle\"} 1",
         "berth_browser_launches_total{result=\"ok\"}",

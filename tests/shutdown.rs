@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use berth::proto::{
     AcquireRequest, DrainRequest, EndReason, FetchRequest, FetchStrategy, GetRequest, HoldRequest,
-    ReleaseRequest, ResumeRequest, WatchStatusRequest, admin_service_client::AdminServiceClient,
-    hold_request::Request as Ask, hold_response::Event, lease_service_client::LeaseServiceClient,
+    HoldResponse, Lease, ReleaseRequest, ResumeRequest, WatchStatusRequest,
+    admin_service_client::AdminServiceClient, hold_request::Request as Ask, hold_response::Event,
+    lease_service_client::LeaseServiceClient,
 };
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::json;
 use support::{BOUND, Cdp, Ground, Service, acquire, reason, serve, site::Site, until};
 use tokio::{
@@ -18,7 +22,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Streaming};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -210,15 +214,22 @@ async fn a_held_stream_is_told_that_it_was_drained() {
         Some(Event::Granted(_))
     ));
     service.signal(Signal::SIGTERM);
-    let event = timeout(BOUND, events.message())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap()
-        .event;
-    let Some(Event::Ended(ended)) = event else {
-        panic!("the end: {event:?}");
+    let mut next = async || {
+        let event = timeout(BOUND, events.message()).await.unwrap().unwrap();
+        event.unwrap().event.unwrap()
     };
+    let Event::Draining(draining) = next().await else {
+        panic!("told before it is cut");
+    };
+    let left = Duration::try_from(draining.remaining.unwrap()).unwrap();
+    assert!(
+        left <= Duration::from_secs(2),
+        "the grace is what is left: {left:?}"
+    );
+    let Event::Ended(ended) = next().await else {
+        panic!("the end");
+    };
+    assert!(ended.storage_state.is_empty() && ended.storage_state_error.is_empty());
     assert_eq!(ended.reason(), EndReason::Drained);
     assert_eq!(service.ended().await.0, Some(3));
     ground.assert_clean();
@@ -326,5 +337,154 @@ async fn a_log_that_nobody_reads_stops_nothing() {
     let status = timeout(BOUND, child.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
     drop(log);
+    ground.assert_clean();
+}
+
+/// A Hold that wants the storage state, its first page, and the way to its events.
+async fn held(
+    service: &Service,
+) -> (
+    Lease,
+    Cdp,
+    mpsc::Sender<HoldRequest>,
+    Streaming<HoldResponse>,
+) {
+    let (say, said) = mpsc::channel(1);
+    let acquire = AcquireRequest {
+        storage_state: true,
+        ..AcquireRequest::default()
+    };
+    let request = Some(Ask::Acquire(acquire));
+    say.send(HoldRequest { request }).await.unwrap();
+    let held = service.leases().await.hold(ReceiverStream::new(said)).await;
+    let mut events = held.unwrap().into_inner();
+    let lease = loop {
+        if let Some(Event::Granted(granted)) = told(&mut events).await {
+            break granted.lease.unwrap();
+        }
+    };
+    let client = Cdp::connect(&lease.cdp_url).await;
+    (lease, client, say, events)
+}
+
+async fn told(events: &mut Streaming<HoldResponse>) -> Option<Event> {
+    let message = timeout(BOUND, events.message()).await.unwrap().unwrap();
+    message.map(|message| message.event.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_is_told_the_deadline_and_takes_its_state_along() {
+    let ground = Ground::new();
+    let site = Site::start().await;
+    let service = Service::start(ground.path(), &["--shutdown-timeout", "6s"]).await;
+    let (lease, mut client, _say, mut events) = held(&service).await;
+    let page = client.page().await;
+    client
+        .call(
+            Some(&page),
+            "Page.navigate",
+            json!({"url": site.url("/who")}),
+        )
+        .await;
+    until("the page is there", async || {
+        client.evaluate(&page, "document.title").await == "nobody"
+    })
+    .await;
+    let log_in = "document.cookie = 'user=ada; path=/'; localStorage.setItem('key', 'value'); 1";
+    client.evaluate(&page, log_in).await;
+    let mut leases = service.leases().await;
+    let begun = Instant::now();
+    service.signal(Signal::SIGTERM);
+    let Some(Event::Draining(draining)) = told(&mut events).await else {
+        panic!("told of the drain");
+    };
+    let lease_id = lease.id;
+    let shown = leases.get(GetRequest { lease_id }).await.unwrap();
+    let shown = shown.into_inner().lease.unwrap().drain_time.unwrap();
+    let deadline = draining.deadline.unwrap();
+    assert!(
+        (shown.seconds - deadline.seconds).abs() <= 1,
+        "{shown:?} {deadline:?}"
+    );
+    let Some(Event::Ended(ended)) = told(&mut events).await else {
+        panic!("the end");
+    };
+    assert_eq!(ended.reason(), EndReason::Drained);
+    assert_eq!(ended.storage_state_error, "");
+    let state: serde_json::Value = serde_json::from_str(&ended.storage_state).unwrap();
+    assert_eq!(state["cookies"][0]["name"], "user");
+    assert_eq!(state["cookies"][0]["value"], "ada");
+    assert_eq!(state["origins"][0]["origin"], site.url(""));
+    let item = json!([{"name": "key", "value": "value"}]);
+    assert_eq!(state["origins"][0]["localStorage"], item);
+    assert_eq!(service.ended().await.0, Some(3));
+    assert!(
+        begun.elapsed() < Duration::from_secs(7),
+        "{:?}",
+        begun.elapsed()
+    );
+    ground.assert_clean();
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hung_page_or_browser_does_not_hold_up_the_end_and_says_what_is_missing() {
+    let ground = Ground::new();
+    let site = Site::start().await;
+    let service = Service::start(ground.path(), &["--shutdown-timeout", "4s"]).await;
+    let (_, mut page_hangs, _say_page, mut of_page) = held(&service).await;
+    let page = page_hangs.page().await;
+    let cookie = json!({"name": "user", "value": "ada", "url": site.url("/")});
+    page_hangs
+        .call(Some(&page), "Network.setCookie", cookie)
+        .await;
+    let forever = json!({"expression": "for(;;);"});
+    page_hangs
+        .send(Some(&page), "Runtime.evaluate", forever)
+        .await;
+    let (lease, _client, _say, mut of_browser) = held(&service).await;
+    let name = lease.browser.unwrap().id;
+    let status = service.status().await;
+    let browser = status.browsers.iter().find(|one| one.id == name).unwrap();
+    kill(Pid::from_raw(browser.pid), Signal::SIGSTOP).unwrap();
+
+    let begun = Instant::now();
+    service.signal(Signal::SIGTERM);
+    let end = async |events: &mut Streaming<HoldResponse>| loop {
+        if let Some(Event::Ended(ended)) = told(events).await {
+            return ended;
+        }
+    };
+    let ended = end(&mut of_page).await;
+    assert!(ended.storage_state.contains("\"ada\""), "{ended:?}");
+    assert!(ended.storage_state_error.contains("1 page"), "{ended:?}");
+    let ended = end(&mut of_browser).await;
+    assert_eq!(ended.storage_state, "");
+    assert!(!ended.storage_state_error.is_empty(), "{ended:?}");
+    assert_eq!(service.ended().await.0, Some(3));
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    ground.assert_clean();
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_stream_may_ask_for_the_state() {
+    let ground = Ground::new();
+    let service = Service::start(ground.path(), &[]).await;
+    let request = AcquireRequest {
+        storage_state: true,
+        ..AcquireRequest::default()
+    };
+    let refused = acquire(&mut service.leases().await, request)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(support::broker::fields(&refused), ["storage_state"]);
+    service.signal(Signal::SIGTERM);
+    assert_eq!(service.ended().await.0, Some(0));
     ground.assert_clean();
 }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use tokio::{sync::watch, time::Instant};
+use tracing::Instrument;
 
-use super::{AcquireSpec, Broker, Error, LeaseGuard, idempotence::Name};
+use super::{AcquireSpec, Broker, Error, LeaseGuard, idempotence::Name, millis};
 use crate::{
-    browser::{self, BrowserId, Endpoint, Exit, Kill, LeasedBrowser, Product},
+    browser::{self, BrowserId, Demand, Endpoint, Exit, Kill, LeasedBrowser, Product, cdp::Cdp},
     deadline::Deadline,
     drain::Admission,
     lease::{EndReason, Grant, LeaseId, Limits, Now, Record, Spec, Table},
     metrics::AcquireOutcome,
+    telemetry::SPANS,
 };
 
 /// What is shown of a leased browser.
@@ -36,6 +38,10 @@ pub struct Held {
 impl Held {
     pub(super) fn endpoint(&self) -> &Endpoint {
         self.browser.browser().endpoint()
+    }
+
+    pub(super) fn cdp(&self) -> Cdp {
+        self.browser.browser().cdp().clone()
     }
 
     pub(super) fn watch_end(&self) -> watch::Receiver<Option<EndReason>> {
@@ -99,11 +105,19 @@ impl Broker {
             begun: Instant::now(),
             outcome: AcquireOutcome::Cancelled,
         };
-        let acquired = self.acquire_uncounted(spec, deadline, held, queued).await;
+        let span = tracing::info_span!(target: SPANS, "acquire");
+        let acquired = self.acquire_uncounted(spec, deadline, held, queued);
+        let acquired = acquired.instrument(span).await;
         count.outcome = match &acquired {
             Ok(_) => AcquireOutcome::Granted,
             Err(error) => outcome(error),
         };
+        if let Err(Error::Browser(
+            browser::Error::QueueFull(demand) | browser::Error::Exhausted(demand),
+        )) = &acquired
+        {
+            self.tell_exhaustion(*demand, count.outcome, count.begun.elapsed());
+        }
         acquired
     }
 
@@ -141,6 +155,28 @@ impl Broker {
             .await?;
         *lease = Some(leased.grant.clone());
         Ok(leased)
+    }
+
+    /// Who has what others want: for whoever reads the log, not for the caller.
+    fn tell_exhaustion(&self, demand: Demand, outcome: AcquireOutcome, waited: Duration) {
+        const MOST_NAMED: usize = 10;
+        let Some(unsaid) = self.0.refused.now(Instant::now()) else {
+            return;
+        };
+        let (holders, _) = self.list(None, MOST_NAMED, false, |_| true);
+        let holders: Vec<_> = holders.iter().map(|lease| lease.id.to_string()).collect();
+        tracing::warn!(
+            outcome = outcome.as_str(),
+            max_browsers = demand.max,
+            leased = demand.leased,
+            shared = demand.shared,
+            waiting = demand.waiting,
+            queue = demand.queue,
+            waited_millis = millis(waited),
+            holders = holders.join(","),
+            unsaid,
+            "pool.exhausted"
+        );
     }
 
     fn living(&self, id: LeaseId) -> Option<Record<Subject>> {
@@ -192,10 +228,10 @@ impl Broker {
         let grant = self.0.lessor.write(grant);
         let guard = LeaseGuard::new(self, grant.record.id);
         self.watch_browser(grant.record.id, exit);
-        let waited_millis = u64::try_from(grant.record.queue_time.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             lease = %grant.record.id, browser = %grant.record.subject.browser,
-            owner = grant.record.owner, held, waited_millis, "lease.granted"
+            owner = grant.record.owner, held,
+            waited_millis = millis(grant.record.queue_time), "lease.granted"
         );
         Ok(Leased {
             grant,

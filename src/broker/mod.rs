@@ -8,29 +8,36 @@ mod acquire;
 mod attach;
 mod error;
 mod guard;
+mod health;
+mod history;
 mod idempotence;
+mod seldom;
 mod spec;
 mod status;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
+use tracing::Instrument;
 
 pub use acquire::{Held, Leased, Subject};
 pub use attach::Attachment;
 pub use error::Error;
 pub use guard::LeaseGuard;
+pub use history::{STEP as HISTORY_STEP, Sample};
 pub use spec::{AcquireSpec, LeaseConfig, Violation};
 pub use status::Status;
 
-use self::idempotence::Requests;
+use self::{history::History, idempotence::Requests, seldom::Seldom};
 use crate::{
-    browser::{self, BrowserId, Pool},
+    browser::{self, BrowserId, LaunchWatch, Pool, StorageState},
     deadline::Deadline,
     drain::Drain,
     fetch::{self, Fetcher},
+    health::Thresholds,
     lease::{self, EndReason, LeaseId, Lessor, Now, Record, Table},
     metrics::Metrics,
+    telemetry::SPANS,
 };
 
 /// The use cases; clones share one broker.
@@ -44,6 +51,10 @@ struct Inner {
     fetcher: Fetcher,
     lessor: Lessor<Held, Subject>,
     requests: Requests,
+    thresholds: Thresholds,
+    /// Of refusals because everything is taken.
+    refused: Seldom,
+    history: History,
     drain: Drain,
     metrics: Metrics,
 }
@@ -52,10 +63,11 @@ struct Inner {
 const HISTORY: Duration = Duration::from_secs(300);
 
 impl Broker {
-    /// A broker over `pool` and `fetcher`.
+    /// A broker over `pool` and `fetcher`, whose health is judged by `thresholds`.
     #[must_use]
     pub fn start(
         config: LeaseConfig,
+        thresholds: Thresholds,
         pool: Pool,
         fetcher: Fetcher,
         drain: &Drain,
@@ -71,6 +83,9 @@ impl Broker {
             fetcher,
             lessor,
             requests: Requests::default(),
+            thresholds,
+            refused: Seldom::default(),
+            history: History::default(),
             drain: drain.clone(),
             metrics: metrics.clone(),
         }));
@@ -79,6 +94,7 @@ impl Broker {
             let broker = read.upgrade().map(Self);
             broker.map(|broker| broker.snapshot()).unwrap_or_default()
         });
+        broker.keep_history(drain);
         broker
     }
 
@@ -150,6 +166,25 @@ impl Broker {
         Ok(watch?)
     }
 
+    /// The storage state of a live lease's browser.
+    ///
+    /// # Errors
+    /// [`Error::Lease`] when it does not live.
+    ///
+    /// # Cancel safety
+    /// Yes: it only looks.
+    pub async fn storage_state(
+        &self,
+        id: LeaseId,
+        deadline: Deadline,
+    ) -> Result<StorageState, Error> {
+        let cdp = self.0.lessor.read(|table| {
+            let held = table.resource(id);
+            held.map(Held::cdp).ok_or(lease::Error::Unknown)
+        });
+        Ok(StorageState::read(&cdp?, deadline).await)
+    }
+
     /// Fetches a page.
     ///
     /// # Errors
@@ -164,10 +199,16 @@ impl Broker {
     ) -> Result<fetch::Response, Error> {
         let _running = self.0.drain.admit()?;
         let cut = self.0.drain.cut_token();
-        let fetched = cut
-            .run_until_cancelled(self.0.fetcher.fetch(request, deadline))
-            .await;
+        let span = tracing::info_span!(target: SPANS, "fetch");
+        let fetch = self.0.fetcher.fetch(request, deadline).instrument(span);
+        let fetched = cut.run_until_cancelled(fetch).await;
         Ok(fetched.ok_or(Error::Draining)??)
+    }
+
+    /// How long fetches took in the last minute.
+    #[must_use]
+    pub fn latency(&self) -> fetch::Latency {
+        self.0.fetcher.latency()
     }
 
     /// Retires an idle or shared browser.
@@ -182,6 +223,12 @@ impl Broker {
     #[must_use]
     pub fn drain(&self) -> &Drain {
         &self.0.drain
+    }
+
+    /// Follows how launches go, as far as health is concerned.
+    #[must_use]
+    pub fn launches(&self) -> LaunchWatch {
+        self.0.pool.launches().follow()
     }
 
     /// The bounds and defaults of leases.
@@ -228,10 +275,15 @@ fn finish(metrics: &Metrics, record: &Record<Subject>, held: Held) {
     };
     let lived = at.duration_since(record.created).unwrap_or_default();
     metrics.lease_ended(reason.as_str(), lived);
-    let millis = u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
+    let (limit, value) = record.limit_reached().unzip();
     tracing::info!(
-        lease = %record.id, browser = %record.subject.browser, reason = reason.as_str(), millis,
-        "lease.ended"
+        lease = %record.id, browser = %record.subject.browser, reason = reason.as_str(),
+        millis = millis(lived), limit, limit_millis = value.map(millis), "lease.ended"
     );
     held.end(reason);
+}
+
+/// A duration as logs have it.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,16 +1,21 @@
 //! What the kernel shows of processes: the browsers' trees, their leftovers, and our own.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use nix::{
     errno::Errno,
     sys::{
+        resource::{Resource, getrlimit},
         signal::{Signal, kill},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::Pid,
 };
-use procfs::process::{LimitValue, Process, all_processes};
+use procfs::process::{FDTarget, Process, all_processes};
 use tokio::time::Instant;
 
 /// What one process tree uses.
@@ -97,20 +102,61 @@ fn proportional_memory(process: &Process) -> u64 {
 /// What this process uses now; `None` where the kernel does not tell.
 #[must_use]
 pub fn own() -> Option<Own> {
-    let me = Process::myself().ok()?;
-    let stat = me.stat().ok()?;
-    let ticks = procfs::ticks_per_second() as f64;
-    let max_fds = match me.limits().ok()?.max_open_files.soft_limit {
-        LimitValue::Value(limit) => limit,
-        LimitValue::Unlimited => u64::MAX,
-    };
-    Some(Own {
-        open_fds: me.fd_count().ok()? as u64,
+    let (open_fds, max_fds) = descriptors()?;
+    let exhausted = Own {
+        open_fds,
         max_fds,
+        ..Own::default()
+    };
+    // Whatever else is told takes a descriptor to read.
+    Some(own_at_length(exhausted).unwrap_or(exhausted))
+}
+
+fn own_at_length(own: Own) -> Option<Own> {
+    let stat = Process::myself().ok()?.stat().ok()?;
+    let ticks = procfs::ticks_per_second() as f64;
+    Some(Own {
         resident: stat.rss * procfs::page_size(),
         cpu_seconds: (stat.utime + stat.stime) as f64 / ticks,
         start_seconds: procfs::boot_time_secs().ok()? as f64 + stat.starttime as f64 / ticks,
+        ..own
     })
+}
+
+/// Descriptors that are open and may be. Known even when there is none left to look with.
+fn descriptors() -> Option<(u64, u64)> {
+    const OWN: &str = "/proc/self/fd";
+    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    // The size of the directory is how many there are; older kernels say nothing.
+    let told = std::fs::metadata(OWN).map_or(0, |found| found.len());
+    if told > 0 {
+        return Some((told, limit));
+    }
+    match std::fs::read_dir(OWN) {
+        Ok(listed) => Some((listed.count() as u64, limit)),
+        Err(error) if error.raw_os_error() == Some(Errno::EMFILE as i32) => Some((limit, limit)),
+        Err(_) => None,
+    }
+}
+
+/// The files this process has open.
+#[must_use]
+pub fn open_files() -> Vec<(i32, PathBuf)> {
+    let fds = Process::myself().and_then(|me| me.fd());
+    let fds = fds.into_iter().flatten().flatten();
+    let files = fds.filter_map(|fd| match fd.target {
+        FDTarget::Path(path) => Some((fd.fd, path)),
+        _ => None,
+    });
+    files.collect()
+}
+
+/// The process groups that have a living member.
+#[must_use]
+pub fn groups() -> HashSet<i32> {
+    let all = all_processes().into_iter().flatten().flatten();
+    let alive = all.filter_map(|process| process.stat().ok().filter(|stat| stat.state != 'Z'));
+    alive.map(|stat| stat.pgrp).collect()
 }
 
 /// Kills every process that works or has its home below `dir`, and waits until
@@ -120,11 +166,11 @@ pub fn kill_all_below(dir: &Path, bound: Duration) -> usize {
     let until = Instant::now() + bound;
     let mut killed = std::collections::BTreeSet::new();
     loop {
-        let found = living_below(dir);
+        let found = lodgers(dir);
         if found.is_empty() || Instant::now() >= until {
             return killed.len();
         }
-        for pid in found {
+        for Lodger { pid, .. } in found {
             // Gone meanwhile is as good as killed.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             killed.insert(pid);
@@ -134,24 +180,66 @@ pub fn kill_all_below(dir: &Path, bound: Duration) -> usize {
     }
 }
 
-fn living_below(dir: &Path) -> Vec<i32> {
-    let below = |path: &Path| path.starts_with(dir);
-    let lives_below = |process: &Process| {
-        let alive = process.stat().is_ok_and(|stat| stat.state != 'Z');
+/// A living process in somebody's directory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lodger {
+    /// The process.
+    pub pid: i32,
+    /// Its process group.
+    pub group: i32,
+    /// When it started, in ticks since the boot: a number may come again.
+    pub started: u64,
+    /// Where it works or has its home.
+    pub home: PathBuf,
+}
+
+/// Every other living process that works or has its home below `dir`. Blocking.
+#[must_use]
+pub fn lodgers(dir: &Path) -> Vec<Lodger> {
+    let me = i32::try_from(std::process::id()).unwrap_or_default();
+    let lodger = |process: Process| {
+        let stat = process.stat().ok()?;
+        let below = |path: &PathBuf| path.starts_with(dir);
         // A browser's helpers overwrite their environment, but all of them work where it does.
         let home = || {
             let environ = process.environ().ok()?;
-            environ.get(std::ffi::OsStr::new("TMPDIR")).cloned()
+            let home = environ
+                .get(std::ffi::OsStr::new("TMPDIR"))
+                .map(PathBuf::from);
+            home.filter(below)
         };
-        alive
-            && (process.cwd().is_ok_and(|cwd| below(&cwd))
-                || home().is_some_and(|home| below(Path::new(&home))))
+        let home = process.cwd().ok().filter(below).or_else(home)?;
+        (stat.state != 'Z' && stat.pid != me).then_some(Lodger {
+            pid: stat.pid,
+            group: stat.pgrp,
+            started: stat.starttime,
+            home,
+        })
     };
     let processes = all_processes().into_iter().flatten().flatten();
-    processes
-        .filter(lives_below)
-        .map(|process| process.pid)
-        .collect()
+    processes.filter_map(lodger).collect()
+}
+
+/// Kills `lodgers`, with their group where every living member of it is one of them. Blocking.
+pub fn evict(lodgers: &[Lodger]) {
+    let all = all_processes().into_iter().flatten().flatten();
+    let all: Vec<_> = all.filter_map(|process| process.stat().ok()).collect();
+    for lodger in lodgers {
+        let is = |pid, started| pid == lodger.pid && started == lodger.started;
+        if !all.iter().any(|stat| is(stat.pid, stat.starttime)) {
+            continue;
+        }
+        let members = all
+            .iter()
+            .filter(|stat| stat.pgrp == lodger.group && stat.state != 'Z');
+        let mut members = members.map(|stat| stat.pid);
+        // Gone meanwhile is as good as killed.
+        if members.all(|pid| lodgers.iter().any(|one| one.pid == pid)) {
+            let _ = kill_group(lodger.group);
+        } else {
+            let _ = kill(Pid::from_raw(lodger.pid), Signal::SIGKILL);
+        }
+    }
 }
 
 /// Reaps one dead child, when it is one. `true` when it is gone for good.

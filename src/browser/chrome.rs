@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     cdp::{self, Cdp},
+    guest::Lodge,
     launch::Parts,
     pace::{Drift, Pace},
     process::{Exit, Kill, Process},
@@ -83,6 +84,7 @@ pub struct Browser {
     pace: Mutex<Pace>,
     idle_since: Mutex<Instant>,
     condemned: Mutex<Option<Retire>>,
+    lodge: Lodge,
     entry: Entry,
 }
 
@@ -103,6 +105,7 @@ impl Browser {
             pace: Mutex::default(),
             idle_since: Mutex::new(now),
             condemned: Mutex::new(None),
+            lodge: Lodge::default(),
             entry,
         }
     }
@@ -176,6 +179,11 @@ impl Browser {
     pub async fn pulse(&self, deadline: Deadline) -> Result<(), cdp::Error> {
         let version = self.cdp.call(None, GetVersionParams::default(), deadline);
         version.await.map(drop)
+    }
+
+    /// Whether Berth may visit it beside its users.
+    pub(super) const fn lodge(&self) -> &Lodge {
+        &self.lodge
     }
 
     /// Gives up Berth's own view of the first page: from now on it is the client's alone.

@@ -175,7 +175,7 @@ impl Launcher {
             &executable.path,
             &args,
             &profile.envs(),
-            dir,
+            (dir, &self.run_dir),
             &self.drain,
             {
                 let entry = entry.clone();

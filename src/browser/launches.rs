@@ -66,11 +66,34 @@ impl Launches {
         }
     }
 
+    /// Follows launches from now on.
+    #[must_use]
+    pub fn follow(&self) -> LaunchWatch {
+        LaunchWatch(self.0.subscribe())
+    }
+
     /// Follows the failures from now on.
     pub(super) fn watch(&self) -> Failures {
         let tally = self.0.subscribe();
         let seen = tally.borrow().failed;
         Failures { tally, seen }
+    }
+}
+
+/// Rings when a launch has failed, or has come up.
+#[derive(Debug)]
+pub struct LaunchWatch(watch::Receiver<Tally>);
+
+impl LaunchWatch {
+    /// Resolves when a launch has ended.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The pool is gone, and no launch will end.
+            std::future::pending().await
+        }
     }
 }
 

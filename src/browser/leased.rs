@@ -65,6 +65,8 @@ impl LeasedBrowser {
 
 fn hand_out(browser: &Browser) {
     browser.hand_over();
+    // One with options of its own was not taken from the spares, where guests are sent away.
+    let _left_soon = browser.lodge().close();
     browser.used();
     browser.state(State::Leased);
 }

@@ -9,12 +9,16 @@
 //!
 //! This floor knows neither leases nor requests: nothing here imports a floor above.
 
+mod canary;
 pub mod cdp;
 pub mod census;
 mod chrome;
+mod disk;
 pub mod executable;
+mod guest;
 pub mod launch;
 mod launches;
+mod leaks;
 mod leased;
 mod pace;
 pub mod page;
@@ -24,17 +28,21 @@ mod process;
 mod profile;
 mod queue;
 mod registry;
+mod removals;
 mod rundir;
 mod said;
 mod seats;
 mod starter;
+mod storage_state;
 mod supervisor;
+mod upkeep;
 mod visit;
 
 use std::sync::Arc;
 
 pub use chrome::{Browser, BrowserId, Endpoint, Product};
-pub use launches::{Launches, Tally};
+pub use disk::Disk;
+pub use launches::{LaunchWatch, Launches, Tally};
 pub use leased::LeasedBrowser;
 pub use page::{Page, PageOptions};
 pub use place::{Demand, Place};
@@ -45,6 +53,7 @@ pub use queue::Position;
 pub use registry::{Seen, State};
 pub use rundir::{Error as RunDirError, RunDir, Swept};
 pub use seats::Seat;
+pub use storage_state::StorageState;
 pub use visit::{Visit, visit};
 
 /// Why there is no browser for a caller.

@@ -9,13 +9,17 @@ use std::{sync::Arc, time::Duration};
 
 use bb8::{ManageConnection, PooledConnection};
 use futures::FutureExt;
-use tokio::time::sleep;
 
 use super::{
     Error, Profile,
+    canary::{self, Canary},
+    cdp,
     chrome::{Browser, BrowserId},
+    disk::{self, Disk, DiskWatch},
+    guest::Claim,
     launch::{self, Launcher},
     launches::Launches,
+    leaks::{self, LeakWatch},
     place::{Demand, Place},
     process::Kill,
     queue::{Purpose, Queue, Slot},
@@ -28,6 +32,7 @@ use super::{
 use crate::{
     deadline::Deadline,
     drain::Drain,
+    health::{self, Leaks},
     metrics::{Metrics, Retire},
 };
 
@@ -57,6 +62,12 @@ pub struct Config {
     pub check_timeout: Duration,
     /// How often every browser is checked.
     pub check_interval: Duration,
+    /// How often a page is loaded to see that it can be; zero for never.
+    pub canary_interval: Duration,
+    /// How long that page has to load.
+    pub canary_timeout: Duration,
+    /// How often leaks are looked for; zero for never.
+    pub leak_interval: Duration,
     /// How browsers are launched.
     pub launch: launch::Options,
 }
@@ -75,7 +86,10 @@ pub(super) struct Core {
     pub(super) starter: Arc<Starter>,
     pub(super) drain: Drain,
     pub(super) metrics: Metrics,
-    run_dir: Arc<RunDir>,
+    pub(super) run_dir: Arc<RunDir>,
+    pub(super) canary: Canary,
+    pub(super) leaks: LeakWatch,
+    pub(super) disk: DiskWatch,
 }
 
 /// A browser as bb8 keeps it: killed when bb8 drops it.
@@ -158,14 +172,22 @@ impl Pool {
             drain: drain.clone(),
             metrics: metrics.clone(),
             run_dir,
+            canary: Canary::default(),
+            leaks: LeakWatch::default(),
+            disk: DiskWatch::default(),
         });
-        let cut = drain.cut_token();
-        let watched = Self(Arc::clone(&core));
-        drain.spawn(async move {
-            cut.run_until_cancelled(supervisor::supervise(watched))
-                .await
-        });
-        Self(core)
+        let pool = Self(core);
+        pool.until_cut(supervisor::supervise);
+        pool.until_cut(canary::keep_watch);
+        pool.until_cut(leaks::keep_watch);
+        pool.until_cut(disk::keep_watch);
+        pool
+    }
+
+    fn until_cut<F: Future<Output = ()> + Send + 'static>(&self, watch: impl FnOnce(Self) -> F) {
+        let (cut, watch) = (self.0.drain.cut_token(), watch(self.clone()));
+        let watch = async move { cut.run_until_cancelled(watch).await };
+        self.0.drain.spawn(watch);
     }
 
     /// Takes a place in the queue for a browser that will be nobody else's.
@@ -193,10 +215,23 @@ impl Pool {
         self.0.registry.seen()
     }
 
-    /// Dead children nobody had reaped when last counted.
+    /// Dead children nobody had reaped when last counted, and those of them that had been there
+    /// at the count before.
     #[must_use]
-    pub fn zombies(&self) -> u64 {
+    pub fn zombies(&self) -> (u64, u64) {
         self.0.registry.zombies()
+    }
+
+    /// What the kernel shows and nobody owns.
+    #[must_use]
+    pub fn leaks(&self) -> Leaks {
+        self.0.leaks.counts()
+    }
+
+    /// The page that is loaded now and then.
+    #[must_use]
+    pub fn canary(&self) -> health::Canary {
+        self.0.canary.seen(self.0.config.canary_interval)
     }
 
     /// The numbers behind a refusal.
@@ -235,6 +270,12 @@ impl Pool {
         self.0.run_dir.browsers()
     }
 
+    /// The disk that browsers keep their directories on.
+    #[must_use]
+    pub fn disk(&self) -> Disk {
+        self.0.disk.seen(&self.0.run_dir)
+    }
+
     /// Retires the browser `id`: an idle one at once, a shared one after its running fetches. A
     /// leased one is refused: end its lease.
     ///
@@ -251,28 +292,6 @@ impl Pool {
         self.settle();
         self.0.starter.bell().notify_one();
         Ok(())
-    }
-
-    /// Kills every browser and waits until nothing of any is left. Call it once no lease and no
-    /// fetch is running; the caller bounds it.
-    ///
-    /// # Cancel safety
-    /// The killing goes on.
-    pub async fn shut_down(&self) {
-        self.close_all_seats();
-        for browser in self.0.starter.browsers() {
-            browser.condemn(Retire::Drain);
-        }
-        self.sweep();
-        let mut pause = Duration::from_millis(1);
-        while self.0.registry.total() > 0 {
-            // A launch that was cut may still enter bb8; it is swept like any other.
-            self.sweep();
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(20));
-        }
-        // Not left to the last clone's drop: a process may exit before some task lets go of it.
-        self.0.run_dir.remove();
     }
 
     /// Takes a browser that has just answered, with `slot` as the right to one. `until` bounds the
@@ -312,11 +331,11 @@ impl Pool {
                 self.destroy(taken, None, reason);
                 continue;
             }
-            match browser
-                .answers(deadline.within(self.0.config.check_timeout))
-                .await
-            {
-                Ok(()) => return Ok(taken),
+            match self.claimed(&browser, deadline).await {
+                Ok(claim) => {
+                    claim.keep();
+                    return Ok(taken);
+                }
                 // The caller had no time for the check: nothing is said against the browser.
                 Err(_) if deadline.has_passed() && !browser.is_dead() => return Err(Error::Passed),
                 Err(error) => {
@@ -325,6 +344,15 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Nobody else is in the browser, and it answers.
+    async fn claimed(&self, browser: &Browser, deadline: Deadline) -> Result<Claim, cdp::Error> {
+        let soon = deadline.within(self.0.config.check_timeout);
+        let claim = browser.lodge().claim(soon).await;
+        let claim = claim.map_err(|_passed| cdp::Error::Timeout("a guest to leave".into()))?;
+        browser.answers(soon).await?;
+        Ok(claim)
     }
 
     /// Replaces a taken spare by a browser with options of its own, in the same place.
@@ -358,43 +386,5 @@ impl Pool {
             drop(slot);
             starter.bell().notify_one();
         });
-    }
-
-    /// Takes the condemned ones out of bb8's idle queue. Nothing here waits: each turn takes the
-    /// first of the queue and puts a healthy one back to its end.
-    pub(super) fn sweep(&self) {
-        // bb8 replaces what is taken out even for a moment: nothing is, beyond what must be.
-        let mut idle = self.seen();
-        idle.retain(|one| one.state == State::Idle);
-        let browsers = self.0.starter.browsers();
-        let is_idle = |browser: &&Arc<Browser>| idle.iter().any(|one| one.id == browser.id());
-        let mut due = browsers
-            .iter()
-            .filter(is_idle)
-            .filter(|one| one.condemned().is_some())
-            .count();
-        for _ in 0..self.0.bb8.state().idle_connections {
-            if due == 0 {
-                return;
-            }
-            let Some(Ok(taken)) = self.0.bb8.get_owned().now_or_never() else {
-                return;
-            };
-            if let Some(reason) = taken.0.condemned() {
-                due -= 1;
-                self.destroy(taken, None, reason);
-            }
-        }
-    }
-
-    /// Has bb8 launch what the minimum of warm browsers lacks, as it only does when it is used.
-    pub(super) fn warm_up(&self) {
-        let state = self.0.bb8.state();
-        if state.idle_connections < self.0.config.min_warm
-            && state.connections < self.0.config.max_browsers
-            && self.0.registry.count(State::Starting) == 0
-        {
-            drop(self.0.bb8.get_owned().now_or_never());
-        }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A *keeper* task owns the child, its process group and its directory. There is one way out and
 //! the keeper walks it whatever the cause, be it a crash or a call to [`Process::kill`]: kill the
-//! group → reap the leader → reap and verify that no member is left → remove the directory. Only
-//! then is [`Process::gone`] signalled, and only then may anybody count the browser as no longer
+//! group → reap the leader → reap and verify that no member is left → remove the directory, or have
+//! the run directory try again until it can be. Only then is [`Process::gone`] signalled, and only then may anybody count the browser as no longer
 //! there.
 
 use std::{
@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::census;
+use super::{census, rundir::RunDir};
 use crate::drain::Drain;
 
 /// How a browser's main process ended.
@@ -67,7 +67,7 @@ impl Process {
         program: &Path,
         args: &[impl AsRef<OsStr>],
         envs: &[(&str, String)],
-        dir: PathBuf,
+        (dir, run_dir): (PathBuf, &Arc<RunDir>),
         drain: &Drain,
         on_gone: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, ChildStderr)> {
@@ -75,7 +75,7 @@ impl Process {
         let (mut child, lifeline) = match started {
             Ok(started) => started,
             Err(error) => {
-                let _ = std::fs::remove_dir_all(&dir);
+                run_dir.discard(&dir);
                 return Err(error);
             }
         };
@@ -90,6 +90,7 @@ impl Process {
             pid,
             child,
             dir: dir.clone(),
+            run_dir: Arc::clone(run_dir),
             killed,
             exited,
             _lifeline: lifeline,
@@ -147,7 +148,8 @@ impl Process {
         self.exit.clone()
     }
 
-    /// Cancelled when no process of the tree and no file of its directory is left.
+    /// Cancelled when no process of the tree is left and its directory is removed, or known as one
+    /// that is still to be.
     #[must_use]
     pub(super) const fn gone(&self) -> &CancellationToken {
         &self.gone
@@ -211,6 +213,7 @@ struct Keeper {
     pid: i32,
     child: Child,
     dir: PathBuf,
+    run_dir: Arc<RunDir>,
     killed: watch::Receiver<Option<Kill>>,
     exited: watch::Sender<Option<Exit>>,
     _lifeline: Lifeline,
@@ -267,12 +270,8 @@ impl Keeper {
     }
 
     async fn remove_dir(&self) {
-        match tokio::fs::remove_dir_all(&self.dir).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                tracing::error!(path = %self.dir.display(), %error, "profile directory not removed");
-            }
-        }
+        let (run_dir, dir) = (Arc::clone(&self.run_dir), self.dir.clone());
+        // It panics never; a runtime that ends takes the whole run directory with it.
+        let _ = tokio::task::spawn_blocking(move || run_dir.discard(&dir)).await;
     }
 }

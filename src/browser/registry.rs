@@ -2,14 +2,7 @@
 //!
 //! Gauges and status are read from here and counted nowhere else, so they cannot drift.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -77,7 +70,7 @@ pub struct Seen {
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     rows: Arc<Mutex<BTreeMap<BrowserId, Row>>>,
-    zombies: Arc<AtomicU64>,
+    zombies: Arc<Mutex<(u64, u64)>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -145,15 +138,17 @@ impl Registry {
         self.rows.lock().len()
     }
 
-    /// Dead children nobody had reaped when last counted.
+    /// Dead children nobody had reaped when last counted, and those of them that had been there
+    /// at the count before.
     #[must_use]
-    pub fn zombies(&self) -> u64 {
-        self.zombies.load(Ordering::Relaxed)
+    pub fn zombies(&self) -> (u64, u64) {
+        *self.zombies.lock()
     }
 
-    /// Enters how many dead children nobody has reaped.
-    pub(super) fn counted_zombies(&self, zombies: u64) {
-        self.zombies.store(zombies, Ordering::Relaxed);
+    /// Enters how many dead children nobody has reaped, and how many of them although it was
+    /// tried.
+    pub(super) fn counted_zombies(&self, zombies: u64, lasting: u64) {
+        *self.zombies.lock() = (zombies, lasting);
     }
 
     /// Enters what the tree of the process group `pid` uses.

@@ -14,8 +14,9 @@ use std::{
 };
 
 use nix::fcntl::{Flock, FlockArg};
+use tokio::time::Instant;
 
-use super::census;
+use super::{census, removals::Removals};
 
 const LOCK: &str = "lock";
 
@@ -23,6 +24,7 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct RunDir {
     instance: PathBuf,
+    removals: Removals,
     /// Held for life: it tells the next broker that this one is alive.
     _lock: Flock<File>,
 }
@@ -83,6 +85,7 @@ impl RunDir {
             .map_err(|(_, errno)| at(&instance)(errno.into()))?;
         let dir = Self {
             instance,
+            removals: Removals::default(),
             _lock: lock,
         };
         Ok((dir, swept))
@@ -94,15 +97,34 @@ impl RunDir {
     /// When it cannot be made.
     pub fn browser(&self, name: &str) -> io::Result<PathBuf> {
         let dir = self.instance.join(name);
-        make_private(&dir)?;
-        make_private(&dir.join("tmp"))?;
-        Ok(dir)
+        let made = make_private(&dir).and_then(|()| make_private(&dir.join("tmp")));
+        if made.is_err() {
+            // A full disk may have let the half of it be made.
+            self.discard(&dir);
+        }
+        made.map(|()| dir)
+    }
+
+    /// Removes the directory of a browser that is gone; one that cannot be removed now is tried
+    /// again later. Blocking.
+    pub(super) fn discard(&self, dir: &Path) {
+        self.removals.remove(dir, Instant::now());
+    }
+
+    /// The directories that could not be removed yet.
+    pub(super) const fn removals(&self) -> &Removals {
+        &self.removals
     }
 
     /// How many browser directories exist.
     #[must_use]
     pub fn browsers(&self) -> usize {
-        subdirectories(&self.instance).map_or(0, |dirs| dirs.len())
+        self.directories().len()
+    }
+
+    /// The browser directories there are.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        subdirectories(&self.instance).unwrap_or_default()
     }
 
     /// Removes the instance directory and what is in it, once nothing lives there any more.

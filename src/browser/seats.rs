@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use super::{
     Error,
     chrome::{Browser, BrowserId},
+    guest::Guest,
     pace::Drift,
     pool::{Pool, Taken},
     queue::{Purpose, Slot},
@@ -51,6 +52,8 @@ struct Shared {
 pub struct Seat {
     pool: Pool,
     browser: Arc<Browser>,
+    /// Beside the seats there are, when it is Berth's own.
+    guest: Option<Guest>,
 }
 
 impl Seats {
@@ -169,6 +172,7 @@ impl Pool {
             None => {}
             Some(Ok((taken, slot))) => {
                 taken.0.state(BrowserState::Shared);
+                taken.0.lodge().open();
                 state.shared.push(Shared {
                     taken,
                     slot,
@@ -227,6 +231,7 @@ impl Pool {
         Some(Seat {
             pool: self.clone(),
             browser,
+            guest: None,
         })
     }
 
@@ -358,6 +363,15 @@ impl Drop for GiveUp<'_> {
 }
 
 impl Seat {
+    /// Room for Berth's own visit, which takes no seat from anybody.
+    pub(super) const fn beside(pool: Pool, browser: Arc<Browser>, guest: Guest) -> Self {
+        Self {
+            pool,
+            browser,
+            guest: Some(guest),
+        }
+    }
+
     /// The browser it is in.
     #[must_use]
     pub const fn browser(&self) -> &Arc<Browser> {
@@ -379,6 +393,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.pool.free_seat(&self.browser);
+        if self.guest.is_none() {
+            self.pool.free_seat(&self.browser);
+        }
     }
 }

@@ -137,13 +137,19 @@ impl Watch {
         let leaders: HashSet<_> = pool.seen().iter().filter_map(|one| one.pid).collect();
         let unowned = census.zombies.iter().copied();
         let unowned: HashSet<_> = unowned.filter(|pid| !leaders.contains(pid)).collect();
-        let mut left = unowned.len() as u64;
+        let (mut left, mut lasting) = (unowned.len() as u64, 0);
         for pid in unowned.intersection(&self.strays) {
             let reaped = census::reap(*pid);
-            left -= u64::from(reaped);
             tracing::warn!(pid, reaped, "process.stray_reaped");
+            if reaped {
+                left -= 1;
+                pool.0.metrics.leak_found("zombie");
+                pool.0.metrics.leak_repaired("zombie");
+            } else {
+                lasting += 1;
+            }
         }
-        pool.0.registry.counted_zombies(left);
+        pool.0.registry.counted_zombies(left, lasting);
         self.strays = unowned;
     }
 }

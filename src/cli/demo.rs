@@ -46,7 +46,8 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             format!("the configuration is wrong\n{problems}"),
         )
     })?;
-    let _logging = telemetry::init("error", telemetry::Format::Pretty).map_err(Failure::other)?;
+    let _logging =
+        telemetry::init("error", telemetry::Format::Pretty, None).map_err(Failure::other)?;
     server::adopt_orphans();
     let scratch = tempfile::Builder::new().prefix("berth-demo-").tempdir()?;
     let anywhere = ([127, 0, 0, 1], 0).into();

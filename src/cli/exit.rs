@@ -41,6 +41,16 @@ impl Failure {
         Self::new(USAGE, error)
     }
 
+    /// Whether the command line is what is wrong.
+    pub(super) const fn is_usage(&self) -> bool {
+        self.code == USAGE
+    }
+
+    /// What went wrong.
+    pub(super) fn message(&self) -> &str {
+        self.message.trim_end()
+    }
+
     /// The same, and what had happened before.
     pub(super) fn after(mut self, before: &str) -> Self {
         self.message += &format!("; before that: {before}");

@@ -1,7 +1,8 @@
 //! The command `berth`.
 //!
-//! `serve` runs the service; `fetch`, `lease` and `health` are clients of one, over gRPC alone;
-//! `demo` runs both in one process and shows the main job.
+//! `serve` runs the service; `fetch`, `lease`, `top` and `health` are clients of one, over gRPC alone;
+//! `demo` runs both in one process and shows the main job; `soak` runs the service as a child for as
+//! long as wanted and judges how it stands.
 
 mod client;
 mod demo;
@@ -13,12 +14,17 @@ mod lease;
 mod progress;
 mod serve;
 mod signals;
+mod soak;
+mod top;
 
 use std::process::ExitCode;
 
 use clap::{Args, Command, FromArgMatches};
 
-use self::{exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs};
+use self::{
+    exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs, soak::SoakArgs,
+    top::TopArgs,
+};
 use crate::config;
 
 const ABOUT: &str = "A gRPC broker for headless browsers and web fetching";
@@ -53,7 +59,9 @@ pub fn command() -> Command {
         )
         .subcommand(FetchArgs::augment_args(client("fetch")))
         .subcommand(LeaseArgs::augment_args(client("lease")))
+        .subcommand(TopArgs::augment_args(client("top")))
         .subcommand(HealthArgs::augment_args(client("health")))
+        .subcommand(SoakArgs::augment_args(Command::new("soak")))
         .subcommand(
             client("demo")
                 .about("Show the main job: start a broker, lease a browser, fetch pages, leave nothing")
@@ -74,9 +82,15 @@ pub fn main() -> ExitCode {
         Some(("lease", matches)) => LeaseArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| lease::run(&args)),
+        Some(("top", matches)) => TopArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(top::run),
         Some(("health", matches)) => HealthArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| health::run(&args)),
+        Some(("soak", matches)) => SoakArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(|args| soak::run(&args)),
         _ => Err(Failure::new(exit::USAGE, "no such command")),
     };
     ran.unwrap_or_else(Failure::report)
@@ -114,7 +128,9 @@ mod tests {
             ),
             ("fetch", &["strategy", "format", "output", "endpoint"]),
             ("lease", &["ttl", "wait", "endpoint"]),
+            ("top", &["endpoint", "interval", "once"]),
             ("health", &["endpoint"]),
+            ("soak", &["duration", "report"]),
         ] {
             let sub = command.find_subcommand(name).unwrap();
             for flag in flags {

@@ -1,4 +1,4 @@
-//! The signals that end a process politely.
+//! The signals that end a process politely, and those that change what it logs.
 
 use std::io;
 
@@ -27,6 +27,42 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// SIGUSR1 and SIGUSR2, heard from the moment this is made.
+#[derive(Debug)]
+pub(super) struct LevelSignals {
+    more: Signal,
+    back: Signal,
+}
+
+/// What a signal asks of the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// SIGUSR1: one level more.
+    More,
+    /// SIGUSR2: as configured.
+    Back,
+}
+
+impl LevelSignals {
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            more: signal(SignalKind::user_defined1())?,
+            back: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    /// Resolves at the next one.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub(super) async fn next(&mut self) -> Turn {
+        tokio::select! {
+            _ = self.more.recv() => Turn::More,
+            _ = self.back.recv() => Turn::Back,
         }
     }
 }

@@ -27,6 +27,22 @@ pub(super) fn together(config: &Config, chosen: &[Chosen]) -> Vec<Problem> {
             "fetch-max-timeout",
             config.fetch_timeout <= config.fetch_max_timeout,
         ),
+        (
+            "canary-interval",
+            "canary-max-age",
+            config.canary_interval <= config.canary_max_age,
+        ),
+        (
+            "health-fds-degraded",
+            "health-fds-unhealthy",
+            config.health_fds_degraded <= config.health_fds_unhealthy,
+        ),
+        (
+            "health-disk-unhealthy",
+            "health-disk-degraded",
+            config.health_disk_unhealthy <= config.health_disk_degraded
+                || config.health_disk_degraded == 0,
+        ),
     ];
     let mut problems = Vec::new();
     for (low, high, fits) in pairs {

@@ -19,6 +19,7 @@ const LONGEST_NAME: usize = 253;
 pub(super) enum Kind {
     Address(Field<SocketAddr>),
     Url(Field<Option<Url>>),
+    HttpUrl(Field<Option<Url>>),
     Name(Field<String>),
     Executable(Field<Option<PathBuf>>),
     Directory(Field<PathBuf>),
@@ -43,6 +44,15 @@ impl Kind {
             Self::Address(field) => *field(config) = text.parse().map_err(|_| wanted())?,
             Self::Url(field) => {
                 *field(config) = optional(text).map(base_url).transpose()?;
+            }
+            Self::HttpUrl(field) => {
+                *field(config) = optional(text)
+                    .map(|text| {
+                        let url = Url::parse(text).ok();
+                        let plain = url.filter(|url| url.scheme() == "http" && url.has_host());
+                        plain.ok_or_else(wanted)
+                    })
+                    .transpose()?;
             }
             Self::Name(field) => {
                 if text.is_empty() || text.len() > LONGEST_NAME || has_blank(text) {
@@ -95,6 +105,7 @@ impl Kind {
         match self {
             Self::Address(_) => "an IP address and a port such as 127.0.0.1:8080".into(),
             Self::Url(_) => "a ws, wss, http or https URL, or empty".into(),
+            Self::HttpUrl(_) => "an http URL, or empty".into(),
             Self::Name(_) => format!("1 to {LONGEST_NAME} bytes without blanks"),
             Self::Executable(_) => "a path, or empty".into(),
             Self::Directory(_) => "an absolute path".into(),
@@ -119,7 +130,7 @@ impl Kind {
     pub(super) fn placeholder(&self) -> &'static str {
         match self {
             Self::Address(_) => "ADDRESS",
-            Self::Url(_) => "URL",
+            Self::Url(_) | Self::HttpUrl(_) => "URL",
             Self::Name(_) => "NAME",
             Self::Executable(_) | Self::Directory(_) => "PATH",
             Self::Words(_) => "FLAGS",

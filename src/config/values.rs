@@ -9,6 +9,7 @@ use crate::{
     broker::LeaseConfig,
     browser::{self, launch},
     fetch,
+    health::Thresholds,
     telemetry::Format,
 };
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub gateway_public_url: Option<Url>,
     /// Where health checks and metrics are served.
     pub ops_listen: SocketAddr,
+    /// gRPC connections at the same time.
+    pub max_connections: usize,
     /// The longest gRPC message taken or sent, in bytes.
     pub max_message_size: usize,
     /// The name of this broker in what it reports.
@@ -100,10 +103,34 @@ pub struct Config {
     pub cache_disk_bytes: u64,
     /// A file of certificates that are trusted besides those of the system.
     pub http_ca_file: Option<PathBuf>,
+    /// How often a canary page is loaded; zero for never.
+    pub canary_interval: Duration,
+    /// How long a canary page has to load.
+    pub canary_timeout: Duration,
+    /// How old the last canary that passed may be.
+    pub canary_max_age: Duration,
+    /// So many failed canaries in a row are unhealthy.
+    pub canary_failures: u32,
+    /// So many failed launches in a row are unhealthy.
+    pub health_launch_failures: u32,
+    /// So much of a queue taken is degraded, in percent.
+    pub health_queue_percent: u64,
+    /// So many file descriptors in use are degraded, in percent.
+    pub health_fds_degraded: u64,
+    /// So many file descriptors in use are unhealthy, in percent.
+    pub health_fds_unhealthy: u64,
+    /// Less free disk than this is degraded, in bytes; 0 for no limit.
+    pub health_disk_degraded: u64,
+    /// Less free disk than this is unhealthy, in bytes; 0 for no limit.
+    pub health_disk_unhealthy: u64,
+    /// How often leaks are looked for; zero for never.
+    pub leak_interval: Duration,
     /// What is logged: a level or a list of directives.
     pub log_level: String,
     /// How log lines look.
     pub log_format: Format,
+    /// Where traces are sent; `None` for nowhere.
+    pub otlp_endpoint: Option<Url>,
 }
 
 impl Config {
@@ -122,11 +149,29 @@ impl Config {
             memory_limit: self.browser_memory_limit,
             check_timeout: self.health_check_timeout,
             check_interval: self.health_check_interval,
+            canary_interval: self.canary_interval,
+            canary_timeout: self.canary_timeout,
+            leak_interval: self.leak_interval,
             launch: launch::Options {
                 executable: self.browser.clone(),
                 extra_args: self.browser_args.clone(),
                 timeout: self.launch_timeout,
             },
+        }
+    }
+
+    /// What is still well.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds {
+            launch_failures: self.health_launch_failures,
+            canary_failures: self.canary_failures,
+            canary_max_age: self.canary_max_age,
+            queue_percent: self.health_queue_percent,
+            fds_degraded: self.health_fds_degraded,
+            fds_unhealthy: self.health_fds_unhealthy,
+            disk_degraded: self.health_disk_degraded,
+            disk_unhealthy: self.health_disk_unhealthy,
         }
     }
 
@@ -174,6 +219,7 @@ impl Config {
             gateway_listen: nowhere,
             gateway_public_url: None,
             ops_listen: nowhere,
+            max_connections: 0,
             max_message_size: 0,
             node: String::new(),
             shutdown_timeout: never,
@@ -212,8 +258,20 @@ impl Config {
             cache_bytes: 0,
             cache_dir: None,
             cache_disk_bytes: 0,
+            canary_interval: never,
+            canary_timeout: never,
+            canary_max_age: never,
+            canary_failures: 0,
+            health_launch_failures: 0,
+            health_queue_percent: 0,
+            health_fds_degraded: 0,
+            health_fds_unhealthy: 0,
+            health_disk_degraded: 0,
+            health_disk_unhealthy: 0,
+            leak_interval: never,
             log_level: String::new(),
             log_format: Format::Auto,
+            otlp_endpoint: None,
         }
     }
 }
@@ -244,6 +302,7 @@ mod tests {
             gateway_listen: "127.0.0.1:50052".parse().unwrap(),
             gateway_public_url: None,
             ops_listen: "127.0.0.1:9464".parse().unwrap(),
+            max_connections: 1000,
             max_message_size: 16 << 20,
             node: config.node.clone(),
             shutdown_timeout: secs(10),
@@ -282,8 +341,20 @@ mod tests {
             cache_bytes: 64 << 20,
             cache_dir: None,
             cache_disk_bytes: 1 << 30,
+            canary_interval: secs(60),
+            canary_timeout: secs(10),
+            canary_max_age: secs(300),
+            canary_failures: 2,
+            health_launch_failures: 3,
+            health_queue_percent: 100,
+            health_fds_degraded: 90,
+            health_fds_unhealthy: 97,
+            health_disk_degraded: 256 << 20,
+            health_disk_unhealthy: 32 << 20,
+            leak_interval: secs(30),
             log_level: "info".into(),
             log_format: Format::Auto,
+            otlp_endpoint: None,
         };
         assert_eq!(config, contract);
         assert!(!config.node.is_empty());

@@ -35,6 +35,7 @@ mod marks;
 mod obtain;
 mod permits;
 mod proxy;
+mod recent;
 mod redirect;
 mod render;
 mod request;
@@ -64,6 +65,7 @@ use self::{
     http::Brought,
     judge::{Read, Reading, judge},
     permits::Permits,
+    recent::Recent,
 };
 pub use self::{
     cache::{CacheConfig, CacheLoad},
@@ -74,6 +76,7 @@ pub use self::{
     error::Error,
     in_browser::{Area, Blocking, ColorScheme, InBrowser, Media, Pdf, Rect, Resource},
     proxy::Proxy,
+    recent::Latency,
     request::{
         CacheControl, Format, Formats, Picture, Problem, Request, Screenshot, Strategy, WaitUntil,
     },
@@ -84,12 +87,14 @@ pub use self::{
 use crate::{browser::Pool, deadline::Deadline, drain::Drain, metrics::Metrics};
 
 /// How busy fetching is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// HTTP requests that run.
     pub active: u64,
     /// HTTP requests that wait for a connection permit.
     pub waiting: u64,
+    /// HTTP requests that may wait.
+    pub queue: u64,
     /// HTTP requests there may be at once.
     pub limit: u64,
     /// The connections of the HTTP client.
@@ -125,6 +130,7 @@ struct Inner {
     requests: AtomicU64,
     total: AtomicU64,
     failed: AtomicU64,
+    recent: Recent,
 }
 
 impl Fetcher {
@@ -153,6 +159,7 @@ impl Fetcher {
             requests: AtomicU64::new(0),
             total: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            recent: Recent::new(Instant::now()),
             config,
         })))
     }
@@ -188,6 +195,7 @@ impl Fetcher {
         Load {
             active: self.0.permits.active(),
             waiting: self.0.permits.waiting(),
+            queue: self.0.config.queue as u64,
             limit: self.0.permits.limit(),
             connections: self.0.connections.counts(),
             requests: self.0.requests.load(Ordering::Relaxed),
@@ -195,6 +203,12 @@ impl Fetcher {
             total: self.0.total.load(Ordering::Relaxed),
             failed: self.0.failed.load(Ordering::Relaxed),
         }
+    }
+
+    /// How long fetches took in the last minute.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        self.0.recent.latency(Instant::now())
     }
 
     async fn answer(
@@ -370,12 +384,15 @@ impl Drop for Count<'_> {
             metrics,
             total,
             failed,
+            recent,
             ..
         } = self.fetcher;
         total.fetch_add(1, Ordering::Relaxed);
         if self.outcome != "ok" {
             failed.fetch_add(1, Ordering::Relaxed);
         }
-        metrics.fetched(self.via.as_str(), self.outcome, self.began.elapsed());
+        let took = self.began.elapsed();
+        recent.record(self.began + took, took);
+        metrics.fetched(self.via.as_str(), self.outcome, took);
     }
 }

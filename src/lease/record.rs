@@ -62,6 +62,24 @@ pub struct Record<S> {
     pub ended: Option<(EndReason, SystemTime)>,
 }
 
+impl<S> Record<S> {
+    /// The limit that ended it and its value, when it was one.
+    #[must_use]
+    pub fn limit_reached(&self) -> Option<(&'static str, Duration)> {
+        let limits = &self.limits;
+        let (reason, at) = self.ended?;
+        match reason {
+            EndReason::Expired if at >= self.max_expires => {
+                Some(("max_lifetime", limits.max_lifetime))
+            }
+            EndReason::Expired => Some(("ttl", limits.ttl)),
+            EndReason::Idle => Some(("idle_timeout", limits.idle_timeout?)),
+            EndReason::Detached => Some(("detach_grace", limits.detach_grace)),
+            _ => None,
+        }
+    }
+}
+
 /// When a client last did something with a lease; shared with whoever carries the traffic, so
 /// that a busy connection marks it without taking a lock.
 #[derive(Clone, Debug)]

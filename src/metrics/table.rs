@@ -33,6 +33,8 @@ pub enum Kind {
 pub enum Read {
     /// One value.
     One(fn(&Snapshot) -> f64),
+    /// One value, or none where there is nothing to tell.
+    Maybe(fn(&Snapshot) -> Option<f64>),
     /// One value for each word of a label.
     Each(&'static str, fn(&Snapshot) -> Vec<(&'static str, f64)>),
 }
@@ -63,7 +65,7 @@ const RPC: &[f64] = &[
 pub const TABLE: &[Def] = &[
     gauges(
         "berth_browsers",
-        "state",
+        &["state"],
         |s| {
             s.browsers
                 .map(|(state, count)| (state, float(count)))
@@ -142,7 +144,7 @@ pub const TABLE: &[Def] = &[
     ),
     gauges(
         "berth_http_connections",
-        "state",
+        &["state"],
         |s| {
             vec![
                 ("active", float(s.http_active)),
@@ -200,6 +202,63 @@ pub const TABLE: &[Def] = &[
         "berth_zombie_processes",
         |s| float(s.zombie_processes),
         "Dead children nobody has reaped; sampled. More than a moment above 0 is a bug.",
+    ),
+    gauges(
+        "berth_leaks",
+        &["kind"],
+        |s| s.leaks.map(|(kind, count)| (kind, float(count))).to_vec(),
+        "What the kernel shows and nobody owns, seen at two looks in a row, by kind.",
+    ),
+    counter(
+        "berth_leaks_found_total",
+        &["kind"],
+        "Leaks found, by kind.",
+    ),
+    counter(
+        "berth_leaks_repaired_total",
+        &["kind"],
+        "Leaks seen to be gone again, by kind.",
+    ),
+    gauge(
+        "berth_browser_disk_bytes",
+        |s| float(s.browser_disk_bytes),
+        "What the directories of browsers take of the disk; sampled.",
+    ),
+    gauge(
+        "berth_browser_dirs_pending",
+        |s| float(s.browser_dirs_pending),
+        "Directories of browsers that are gone, which could not be removed yet.",
+    ),
+    optional(
+        "berth_disk_free_bytes",
+        |s| s.disk_free_bytes.map(float),
+        "What is free where browsers keep their directories; sampled.",
+    ),
+    optional(
+        "berth_canary_age_seconds",
+        |s| s.canary_age.map(|age| age.as_secs_f64()),
+        "Time since a canary page last loaded, at first since the start; absent without canaries.",
+    ),
+    counter(
+        "berth_canary_runs_total",
+        &["result"],
+        "Looks at whether a page loads, by result.",
+    ),
+    histogram(
+        "berth_canary_duration_seconds",
+        FETCH,
+        &[],
+        "Time a canary page took to load; those that failed are not in it.",
+    ),
+    gauges(
+        "berth_health",
+        &["check"],
+        |s| {
+            s.health
+                .map(|(check, status)| (check, float(status)))
+                .to_vec()
+        },
+        "How each part of the broker is: 0 healthy, 1 degraded, 2 unhealthy.",
     ),
     gauge(
         "process_open_fds",
@@ -270,17 +329,30 @@ const fn gauge(name: &'static str, read: fn(&Snapshot) -> f64, help: &'static st
     }
 }
 
+const fn optional(
+    name: &'static str,
+    read: fn(&Snapshot) -> Option<f64>,
+    help: &'static str,
+) -> Def {
+    let kind = Kind::Gauge(Read::Maybe(read));
+    Def {
+        name,
+        kind,
+        labels: &[],
+        help,
+    }
+}
+
 const fn gauges(
     name: &'static str,
-    label: &'static str,
+    labels: &'static [&'static str; 1],
     read: fn(&Snapshot) -> Vec<(&'static str, f64)>,
     help: &'static str,
 ) -> Def {
     Def {
         name,
-        kind: Kind::Gauge(Read::Each(label, read)),
-        // One gauge has a label, and it is always this one; a test compares the two.
-        labels: &["state"],
+        kind: Kind::Gauge(Read::Each(labels[0], read)),
+        labels,
         help,
     }
 }

@@ -82,6 +82,21 @@ words! {
     }
 }
 
+words! {
+    /// What came of a look at whether a page loads.
+    CanaryResult: 3 {
+        /// It loaded.
+        Ok = "ok",
+        /// It did not.
+        Failed = "failed",
+        /// Browsers were busy, or none is wanted.
+        Skipped = "skipped",
+    }
+}
+
+/// What the leak watch finds.
+pub const LEAK_KINDS: [&str; 5] = ["process", "directory", "descriptor", "browser", "zombie"];
+
 /// How leases end, as in the contract.
 pub const END_REASONS: [&str; 11] = [
     "released",
@@ -132,6 +147,7 @@ pub const METHODS: &[&str] = &[
     "berth.v1.AdminService/GetStatus",
     "berth.v1.AdminService/Resume",
     "berth.v1.AdminService/RetireBrowser",
+    "berth.v1.AdminService/SetLogLevel",
     "berth.v1.AdminService/WatchStatus",
     "berth.v1.FetchService/Fetch",
     "berth.v1.FetchService/FetchMany",

@@ -8,7 +8,7 @@ use tokio_stream::{StreamExt, wrappers::IntervalStream};
 use tonic::{Request, Response, Status};
 
 use super::{
-    Shutdown,
+    Shutdown, admin_health,
     convert::{self, Place},
     status,
 };
@@ -19,9 +19,11 @@ use crate::{
     proto::{
         self, BrowserState, BrowserStatus, DrainRequest, DrainResponse, EndLeaseRequest,
         EndLeaseResponse, FetchStatus, GetStatusRequest, GetStatusResponse, ResumeRequest,
-        ResumeResponse, RetireBrowserRequest, RetireBrowserResponse, WatchStatusRequest,
-        WatchStatusResponse, admin_service_server::AdminService,
+        ResumeResponse, RetireBrowserRequest, RetireBrowserResponse, SetLogLevelRequest,
+        SetLogLevelResponse, WatchStatusRequest, WatchStatusResponse,
+        admin_service_server::AdminService,
     },
+    telemetry::{self, Level},
 };
 
 /// The service.
@@ -30,22 +32,32 @@ pub(super) struct Admin {
     broker: Broker,
     place: Place,
     shutdown: Shutdown,
+    level: Option<Level>,
 }
 
 /// How many leases a status shows.
 const MOST_LEASES: usize = 1000;
 
 impl Admin {
-    pub(super) fn new(broker: Broker, place: Place, shutdown: Shutdown) -> Self {
+    pub(super) fn new(
+        broker: Broker,
+        place: Place,
+        shutdown: Shutdown,
+        level: Option<Level>,
+    ) -> Self {
         Self {
             broker,
             place,
             shutdown,
+            level,
         }
     }
 
     fn status(&self) -> proto::Status {
         let status = self.broker.status();
+        let health = self.broker.health();
+        let latency = self.broker.latency();
+        let some = |duration| (latency.count > 0).then(|| convert::to_proto(duration))?;
         let config = self.broker.pool_config();
         let (leases, _) = self.broker.list(None, MOST_LEASES, false, |_| true);
         proto::Status {
@@ -73,6 +85,10 @@ impl Admin {
                 connections_opened: status.fetches.connections.opened,
                 http_requests: status.fetches.requests,
                 http_requests_reused: status.fetches.connections.reused,
+                limit: narrow(status.fetches.limit),
+                recent: latency.count,
+                latency_p50: some(latency.p50),
+                latency_p95: some(latency.p95),
             }),
             launches: status.launches,
             launch_failures: status.launch_failures,
@@ -83,6 +99,11 @@ impl Admin {
             zombies: narrow(status.zombies),
             open_fds: narrow(status.own.open_fds),
             resident_bytes: status.own.resident,
+            log_level: self.level.as_ref().map(Level::current).unwrap_or_default(),
+            ready: health.ready,
+            health: admin_health::overall(health.status).into(),
+            checks: admin_health::checks(&health),
+            max_fds: status.own.max_fds,
         }
     }
 }
@@ -204,5 +225,34 @@ impl AdminService for Admin {
         let record = ended.map_err(|error| status::of(error, &self.broker, None))?;
         let lease = Some(self.place.lease(&record));
         Ok(Response::new(EndLeaseResponse { lease }))
+    }
+
+    // INVALID_ARGUMENT, UNIMPLEMENTED
+    async fn set_log_level(
+        &self,
+        request: Request<SetLogLevelRequest>,
+    ) -> Result<Response<SetLogLevelResponse>, Status> {
+        let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+        let request = request.into_inner();
+        let Some(level) = &self.level else {
+            return Err(status::unimplemented("the log level of another program"));
+        };
+        let mut wrong = Vec::new();
+        let period = convert::duration("duration", request.duration, &mut wrong);
+        if period.is_some_and(|period| !allowed.contains(&period)) {
+            wrong.push(Violation::new("duration", "must be 1s to 24h"));
+        }
+        if let Err(error) = telemetry::check_filter(&request.level) {
+            let why = format!("{error}; wanted is a level or directives such as info,berth=debug");
+            wrong.push(Violation::new("level", why));
+        }
+        if !wrong.is_empty() {
+            return Err(status::invalid(wrong));
+        }
+        let previous = level.set(&request.level, period, "SetLogLevel");
+        let previous = previous
+            .map_err(|error| status::invalid(vec![Violation::new("level", error.to_string())]))?;
+        let level = level.current();
+        Ok(Response::new(SetLogLevelResponse { previous, level }))
     }
 }

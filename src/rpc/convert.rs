@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::Options;
 use crate::{
     broker::{Subject, Violation},
+    drain::Drain,
     lease::{EndReason, LeaseId, OnDisconnect, Record, Token},
     proto,
 };
@@ -17,16 +18,19 @@ pub(super) struct Place {
     node: String,
     gateway: std::net::SocketAddr,
     public: Option<url::Url>,
+    /// Tells when leases will be cut.
+    drain: Option<Drain>,
     /// The server's own clock, to be shown beside the wall clock.
     pub(super) started: (Instant, SystemTime),
 }
 
 impl Place {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &Options, drain: Drain) -> Self {
         Self {
             node: options.node.clone(),
             gateway: options.gateway,
             public: options.gateway_public_url.clone(),
+            drain: Some(drain),
             started: (Instant::now(), SystemTime::now()),
         }
     }
@@ -56,6 +60,13 @@ impl Place {
             _ => self.gateway.to_string(),
         };
         (format!("ws://{host}{path}"), format!("http://{host}{path}"))
+    }
+
+    /// When leases will be cut, on the wall clock, once that is known.
+    pub(super) fn drain_time(&self) -> Option<prost_types::Timestamp> {
+        let cut = self.drain.as_ref()?.cut_at()?;
+        let left = cut.saturating_duration_since(Instant::now());
+        Some((SystemTime::now() + left).into())
     }
 
     /// A lease as it is shown to whoever was granted it.
@@ -115,6 +126,7 @@ impl Place {
             detach_grace: to_proto(record.limits.detach_grace),
             attached_clients: u32::try_from(record.attached).unwrap_or(u32::MAX),
             held: record.held,
+            drain_time: self.drain_time().filter(|_| ended.is_none()),
         }
     }
 }
@@ -184,6 +196,7 @@ mod tests {
             node: "here".into(),
             gateway: gateway.parse().unwrap(),
             public: public.map(|url| url.parse().unwrap()),
+            drain: None,
             started: (Instant::now(), SystemTime::now()),
         }
     }

@@ -15,11 +15,11 @@ use crate::{
     health::{Health, Status},
 };
 
-/// How often health is looked at; a drain is seen at once.
+/// How often health is looked at; a drain and what becomes of a launch are seen at once.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Every name there is: probes of an unknown one get NOT_FOUND.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "",
     "berth.v1.AdminService",
     "berth.v1.FetchService",
@@ -29,6 +29,7 @@ const NAMES: [&str; 9] = [
     "http-client",
     "cache",
     "egress",
+    "resources",
 ];
 
 /// Tells clients how the broker is. NOT_SERVING until told otherwise.
@@ -69,15 +70,20 @@ impl Reporter {
     /// Yes.
     pub async fn follow(&self, broker: &Broker) {
         let mut drain = broker.drain().watch();
+        let mut launches = broker.launches();
+        let mut before = Health::default();
         loop {
             let health = broker.health();
+            log_changes(&before, &health);
             for name in NAMES {
                 self.tell(name, serves(name, &health)).await;
             }
             tokio::select! {
                 () = sleep(LOOK) => {}
                 _ = drain.changed() => {}
+                () = launches.changed() => {}
             }
+            before = health;
         }
     }
 
@@ -98,26 +104,44 @@ impl Reporter {
 fn serves(name: &str, health: &Health) -> bool {
     let up = |status: Status| status != Status::Unhealthy;
     match name {
-        "browser-pool" => health.ready && up(health.checks.browser_pool.status),
-        "http-client" => up(health.checks.http_client.status),
-        "cache" => up(health.checks.cache.status),
-        "egress" => up(health.checks.egress.status),
+        "browser-pool" => {
+            health.started && !health.draining && up(health.checks.browser_pool.verdict.status)
+        }
+        "http-client" => up(health.checks.http_client.verdict.status),
+        "cache" => up(health.checks.cache.verdict.status),
+        "egress" => up(health.checks.egress.verdict.status),
+        "resources" => up(health.checks.resources.verdict.status),
         // Administration and what is asked for a running lease go on while draining.
         "berth.v1.AdminService" => true,
-        _ => health.ready && up(health.status),
+        _ => health.ready,
+    }
+}
+
+/// One line for each part that is no longer as it was.
+fn log_changes(before: &Health, now: &Health) {
+    let parts = before.checks.each().into_iter().zip(now.checks.each());
+    for ((check, was), (_, is)) in parts {
+        if was == is {
+            continue;
+        }
+        let (from, to, reasons) = (was.status.as_str(), is.status.as_str(), &is.reasons);
+        // An end of trouble is as worth a look as its beginning.
+        tracing::warn!(check, from, to, ?reasons, "health.changed");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::Checks;
 
     #[test]
     fn each_part_speaks_for_itself() {
-        let mut checks = Checks::default();
-        checks.browser_pool.status = Status::Unhealthy;
-        let health = Health::overall(true, checks);
+        let mut health = Health {
+            started: true,
+            status: Status::Unhealthy,
+            ..Health::default()
+        };
+        health.checks.browser_pool.verdict.status = Status::Unhealthy;
         assert!(!serves("", &health));
         assert!(!serves("browser-pool", &health));
         assert!(!serves("berth.v1.LeaseService", &health));
@@ -127,8 +151,14 @@ mod tests {
 
     #[test]
     fn not_ready_is_not_serving() {
-        let health = Health::overall(false, Checks::default());
+        let mut health = Health::default();
         assert!(!serves("", &health));
+        assert!(!serves("browser-pool", &health));
+        health.started = true;
+        health.checks.resources.verdict.status = Status::Unhealthy;
+        assert!(serves("browser-pool", &health), "another part is broken");
+        assert!(!serves("resources", &health));
+        health.draining = true;
         assert!(!serves("browser-pool", &health));
     }
 }

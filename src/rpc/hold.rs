@@ -1,6 +1,9 @@
 //! `LeaseService.Hold`: a lease that lives as long as its stream.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    future,
+    time::{Duration, SystemTime},
+};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -17,9 +20,11 @@ use super::{
 };
 use crate::{
     broker::{Leased, Violation},
+    browser::StorageState,
+    deadline::Deadline,
     lease::{EndReason, LeaseId},
     proto::{
-        BrowserLost, Ended, Expiring, Granted, HoldRequest, HoldResponse, Queued,
+        BrowserLost, Draining, Ended, Expiring, Granted, HoldRequest, HoldResponse, Queued,
         hold_request::Request, hold_response::Event,
     },
 };
@@ -30,6 +35,9 @@ type Events = mpsc::Sender<Result<HoldResponse, Status>>;
 const ROOM: usize = 16;
 /// How long before its end a lease is announced to end.
 const NOTICE: Duration = Duration::from_secs(30);
+
+/// How long before a cut the storage state is read.
+const STATE_TIME: Duration = Duration::from_secs(1);
 
 /// Serves one stream in a task of its own; the stream's end is the task's end and the other way
 /// round.
@@ -69,6 +77,7 @@ async fn serve(
         Ok(Ok(_)) => return Err(status::invalid(vec![Violation::new("request", first)])),
         Ok(Err(_)) | Err(_) => return Ok(()),
     };
+    let wants_state = request.storage_state;
     let spec = spec(request, &call.owner)?;
     let limit = leases.limit(&spec, call);
     let queued = |position: usize| {
@@ -83,13 +92,14 @@ async fn serve(
         }
         done = said(&mut requests) => return done,
     };
-    keep(leases, call, leased, requests, events).await
+    keep(leases, call, leased, wants_state, requests, events).await
 }
 
 async fn keep(
     leases: &Leases,
     call: &Call,
     leased: Leased,
+    wants_state: bool,
     mut requests: Streaming<HoldRequest>,
     events: &Events,
 ) -> Result<(), Status> {
@@ -113,9 +123,11 @@ async fn keep(
         .unwrap_or_default();
     let notice = Instant::now() + left.saturating_sub(NOTICE.min(left / 10));
     let ended = until_end(ended);
-    tokio::pin!(ended);
+    let cut = until_cut(leases, record.id, wants_state, events);
+    tokio::pin!(ended, cut);
     let mut talking = true;
     let mut announced = false;
+    let mut state = None;
     let reason = loop {
         tokio::select! {
             reason = &mut ended => break reason,
@@ -127,6 +139,7 @@ async fn keep(
                 }
                 Err(status) => return Err(status),
             },
+            read = &mut cut, if state.is_none() => state = Some(read),
             () = sleep_until(notice), if !announced => {
                 announced = true;
                 let remaining = record.max_expires.duration_since(SystemTime::now());
@@ -140,11 +153,49 @@ async fn keep(
     if let Some(guard) = guard {
         guard.disarm();
     }
-    tell_end(leases, record.id, reason, events).await;
+    // One that is still being read when the lease is cut comes too late.
+    let state = state.unwrap_or_else(|| StorageState::none("the browser did not answer in time"));
+    let state = Some(state).filter(|_| wants_state);
+    tell_end(leases, record.id, reason, state, events).await;
     Ok(())
 }
 
-async fn tell_end(leases: &Leases, id: LeaseId, reason: Option<EndReason>, events: &Events) {
+/// Tells when the lease will be cut, once that is known. Resolves shortly before, with the storage
+/// state when it is wanted; else never.
+async fn until_cut(
+    leases: &Leases,
+    id: LeaseId,
+    wants_state: bool,
+    events: &Events,
+) -> StorageState {
+    let cut = leases.broker.drain().cut_known().await;
+    let left = cut.saturating_duration_since(Instant::now());
+    send(
+        events,
+        Ok(event(Event::Draining(Draining {
+            deadline: leases.place.drain_time(),
+            remaining: convert::to_proto(left),
+        }))),
+    )
+    .await;
+    if !wants_state {
+        return future::pending().await;
+    }
+    let time = STATE_TIME.min(left / 2);
+    sleep_until(cut - time).await;
+    // A page that hangs must leave time to say what the others told.
+    let read = Deadline::at(cut - time / 4);
+    let read = leases.broker.storage_state(id, read).await;
+    read.unwrap_or_else(|_ended| StorageState::none("the lease had ended"))
+}
+
+async fn tell_end(
+    leases: &Leases,
+    id: LeaseId,
+    reason: Option<EndReason>,
+    state: Option<StorageState>,
+    events: &Events,
+) {
     let record = leases.broker.get(id).ok();
     let known = record
         .as_ref()
@@ -159,9 +210,13 @@ async fn tell_end(leases: &Leases, id: LeaseId, reason: Option<EndReason>, event
         )
         .await;
     }
+    let state = state.filter(|_| reason == EndReason::Drained);
+    let state = state.unwrap_or_default();
     let ended = Ended {
         reason: word,
         lease: record.map(|record| leases.place.lease(&record)),
+        storage_state: state.json.unwrap_or_default(),
+        storage_state_error: state.missing.unwrap_or_default(),
     };
     send(events, Ok(event(Event::Ended(ended)))).await;
 }

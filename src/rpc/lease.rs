@@ -103,7 +103,12 @@ impl LeaseService for Leases {
         request: Request<AcquireRequest>,
     ) -> Result<Response<AcquireResponse>, Status> {
         let call = self.call(&request)?;
-        let spec = spec(request.into_inner(), &call.owner)?;
+        let request = request.into_inner();
+        if request.storage_state {
+            let why = "only a Hold stream is told: there is no other way to say it";
+            return Err(status::invalid(vec![Violation::new("storage_state", why)]));
+        }
+        let spec = spec(request, &call.owner)?;
         let limit = self.limit(&spec, &call);
         let acquired = self
             .broker

@@ -5,6 +5,7 @@
 //! request id, and takes a lease back whose grant did not reach its client.
 
 mod admin;
+mod admin_health;
 mod browser_options;
 mod call;
 mod convert;
@@ -17,6 +18,7 @@ mod fetch_page;
 mod fetch_picture;
 mod health;
 mod hold;
+mod incoming;
 mod lease;
 mod observe;
 mod page;
@@ -25,10 +27,7 @@ mod status;
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::net::TcpListener;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{service::Routes, transport::Server};
 
 use self::{
     admin::Admin, convert::Place, fetch::Fetches, lease::Leases, observe::Observe, page::Pages,
@@ -53,12 +52,16 @@ pub struct Options {
     /// Where clients reach the gateway, as `host[:port]` with the scheme's security, when that is
     /// not where it listens.
     pub gateway_public_url: Option<url::Url>,
+    /// Connections at the same time.
+    pub max_connections: usize,
     /// The largest message taken or sent, in bytes.
     pub max_message_size: usize,
     /// How long a fetch may take when the caller sets no deadline.
     pub fetch_timeout: Duration,
     /// How long a fetch may take at most.
     pub fetch_max_timeout: Duration,
+    /// The log level, when it is this broker's to change.
+    pub log_level: Option<crate::telemetry::Level>,
 }
 
 /// How often a quiet client is asked whether it is still there, so that a cut cable ends a `Hold`.
@@ -67,6 +70,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Calls at once on one connection; more wait at the client.
 const STREAMS: u32 = 1024;
+/// The longest metadata of a call, in bytes as RFC 9113, section 10.5.1 counts them.
+const METADATA: u32 = 16 << 10;
 
 /// The shutdown of the whole process, to be asked for by an operator.
 pub type Shutdown = tokio_util::sync::CancellationToken;
@@ -90,10 +95,10 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), tonic::transport::Error> {
     let limit = options.max_message_size;
-    let place = Place::new(&options);
+    let place = Place::new(&options, broker.drain().clone());
     let leases = LeaseServiceServer::new(Leases::new(broker.clone(), place.clone()));
     let fetches = FetchServiceServer::new(Fetches::new(broker.clone(), &options));
-    let admin = AdminServiceServer::new(Admin::new(broker, place, shutdown));
+    let admin = AdminServiceServer::new(Admin::new(broker, place, shutdown, options.log_level));
     let pages = PageServiceServer::new(Pages);
     let mut routes = Routes::builder();
     routes
@@ -120,10 +125,14 @@ pub async fn serve(
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .max_concurrent_streams(STREAMS)
+        .http2_max_header_list_size(METADATA)
         // A burst of cancelled calls must not cost a client its connection, and so its held leases.
         .http2_max_pending_accept_reset_streams(Some(STREAMS as usize))
         .layer(Observe::new(metrics))
         .add_routes(routes.routes())
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .serve_with_incoming_shutdown(
+            incoming::connections(listener, options.max_connections),
+            stop,
+        )
         .await
 }

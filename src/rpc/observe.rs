@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use crate::{broker::LeaseGuard, metrics::Metrics};
+use crate::{broker::LeaseGuard, metrics::Metrics, telemetry};
 
 /// The header that carries a call's id, in and out.
 const REQUEST_ID: &str = "x-request-id";
@@ -57,6 +57,9 @@ struct Count {
     method: String,
     begun: Instant,
     code: Option<Code>,
+    span: Span,
+    /// The same for traces.
+    trace: Span,
 }
 
 /// The body of an answer, until the transport has taken all of it.
@@ -64,7 +67,6 @@ struct Answer {
     body: Body,
     count: Count,
     carried: Option<Carried>,
-    span: tracing::Span,
 }
 
 impl Observe {
@@ -101,7 +103,10 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let id = request_id(request.headers());
         let method = request.uri().path().to_owned();
-        let span = tracing::info_span!("rpc", method, request_id = id.to_str().unwrap_or_default());
+        // As an error, so that there is no level at which lines have no request id.
+        let request_id = id.to_str().unwrap_or_default();
+        let span = tracing::error_span!("rpc", method, request_id);
+        let trace = telemetry::call(&method, request_id, request.headers());
         if let Some(authority) = request.uri().authority() {
             let authority = Authority(authority.to_string());
             request.extensions_mut().insert(authority);
@@ -111,8 +116,11 @@ where
             method,
             begun: Instant::now(),
             code: None,
+            span: span.clone(),
+            trace: trace.clone(),
         };
-        let answer = self.inner.call(request).instrument(span.clone());
+        let answer = self.inner.call(request).instrument(trace);
+        let answer = answer.instrument(span);
         Box::pin(async move {
             let mut count = count;
             let mut response = answer.await?;
@@ -125,7 +133,6 @@ where
                     body,
                     count,
                     carried,
-                    span,
                 })
             }))
         })
@@ -157,7 +164,7 @@ impl http_body::Body for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
         let this = self.get_mut();
-        let _entered = this.span.enter();
+        let _entered = (this.count.span.enter(), this.count.trace.enter());
         let frame = Pin::new(&mut this.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(trailers) = frame.trailers_ref()
@@ -186,7 +193,11 @@ impl http_body::Body for Answer {
 
 impl Drop for Count {
     fn drop(&mut self) {
-        let word = word(self.code.unwrap_or(Code::Cancelled));
+        let _entered = self.span.enter();
+        let code = self.code.unwrap_or(Code::Cancelled);
+        let word = word(code);
+        let failed = matches!(code, Code::Unknown | Code::Internal | Code::DataLoss);
+        telemetry::answered(&self.trace, word, failed);
         let took = self.begun.elapsed();
         self.metrics.rpc(&self.method, word, took);
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -116,6 +116,11 @@ pub(super) fn of(error: Error, broker: &Broker, limit: Option<Limit>) -> Status 
         Error::Draining => draining(),
         Error::Passed => passed(limit),
     };
+    if answer.code == Code::DeadlineExceeded {
+        let (limit, value) = limit.map(|limit| (limit.name, limit.value)).unzip();
+        let limit_millis = value.and_then(|value| u64::try_from(value.as_millis()).ok());
+        tracing::info!(limit, limit_millis, "rpc.limit_passed");
+    }
     answer.status()
 }
 

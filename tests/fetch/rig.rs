@@ -53,6 +53,9 @@ impl Rig {
         let (run, _) = RunDir::claim(dir.path()).unwrap();
         let metrics = Metrics::new().unwrap();
         let limits = browser::Config {
+            canary_interval: Duration::ZERO,
+            canary_timeout: Duration::from_secs(10),
+            leak_interval: Duration::ZERO,
             max_browsers: u32::try_from(browsers).unwrap(),
             min_warm,
             seats_per_browser: 8,

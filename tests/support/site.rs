@@ -73,6 +73,7 @@ fn router() -> Router {
         .route("/status/{code}", get(status))
         .route("/self", get(async || Html(SELF)))
         .route("/redirect", get(async || Redirect::temporary("/")))
+        .route("/who", get(who))
         .route("/hang", get(std::future::pending::<()>))
         .route("/slow", get(slow))
         .route("/site/{file}", get(file))
@@ -84,6 +85,14 @@ async fn status(UrlPath(code): UrlPath<u16>) -> Response {
         format!("status {code}"),
     )
         .into_response()
+}
+
+/// Whom the cookie `user` names.
+async fn who(headers: axum::http::HeaderMap) -> Html<String> {
+    let cookies = headers.get("cookie").and_then(|value| value.to_str().ok());
+    let mut pairs = cookies.unwrap_or_default().split("; ");
+    let user = pairs.find_map(|pair| pair.strip_prefix("user="));
+    Html(format!("<title>{}</title>", user.unwrap_or("nobody")))
 }
 
 async fn slow() -> Html<&'static str> {

@@ -23,6 +23,8 @@ struct Inner {
     dir: PathBuf,
     limit: u64,
     index: Mutex<Index>,
+    /// Why the last write failed; `None` once one succeeds.
+    error: Mutex<Option<String>>,
     /// Bounds the threads that read or write at once. Who finds none free goes without.
     hands: Arc<Semaphore>,
     drain: Drain,
@@ -36,6 +38,8 @@ struct Index {
 }
 
 const HANDS: usize = 4;
+/// How often is tried whether a disk that failed takes something again.
+const PROBE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// The end of the name of a file that is being written.
 const UNFINISHED: &str = ".part";
@@ -62,6 +66,7 @@ impl Disk {
                 files: LruCache::unbounded(),
                 bytes: 0,
             }),
+            error: Mutex::default(),
             hands: Arc::new(Semaphore::new(HANDS)),
             drain: drain.clone(),
         }));
@@ -102,8 +107,9 @@ impl Disk {
         self.work(move || {
             let _hand = hand;
             let written = pack(&entry).and_then(|bytes| inner.put(&name(&url), &bytes));
-            if let Err(error) = written {
-                tracing::debug!(%error, "cache.write_failed");
+            match written {
+                Ok(()) => *inner.error.lock() = None,
+                Err(error) => inner.failed(&error),
             }
         });
     }
@@ -117,6 +123,11 @@ impl Disk {
         }
     }
 
+    /// Why the last answer could not be kept; `None` once one can.
+    pub(super) fn error(&self) -> Option<String> {
+        self.0.error.lock().clone()
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.0.index.lock().bytes
     }
@@ -128,6 +139,39 @@ impl Disk {
 }
 
 impl Inner {
+    /// Notes that a write failed, and tries in the background until one succeeds: there may be no
+    /// other for long.
+    fn failed(self: &Arc<Self>, error: &io::Error) {
+        if self.error.lock().replace(error.to_string()).is_some() {
+            return;
+        }
+        tracing::warn!(%error, "cache.write_failed");
+        let (inner, cut) = (Arc::clone(self), self.drain.cut_token());
+        self.drain.spawn(async move {
+            let recovered = async {
+                while inner.error.lock().is_some() {
+                    tokio::time::sleep(PROBE).await;
+                    let probed = Arc::clone(&inner);
+                    // One that panicked is tried again like one that failed.
+                    let _ = tokio::task::spawn_blocking(move || probed.probe()).await;
+                }
+            };
+            cut.run_until_cancelled(recovered).await
+        });
+    }
+
+    /// Whether something can be written again.
+    fn probe(&self) {
+        let write = || {
+            let mut file = tempfile::Builder::new()
+                .suffix(UNFINISHED)
+                .tempfile_in(&self.dir)?;
+            file.write_all(&[0; 64 << 10])
+        };
+        let written: io::Result<()> = write();
+        *self.error.lock() = written.err().map(|error| error.to_string());
+    }
+
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let size = bytes.len() as u64;
         if size > self.limit / 4 {
@@ -365,6 +409,27 @@ mod tests {
         fs::rename(path("http://a/"), path("http://b/")).unwrap();
         let disk = open(dir.path(), 1 << 20).await;
         assert!(disk.read("http://b/", soon()).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_fails_is_told_until_it_takes_something_again() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("cache");
+        let disk = open(&dir, 1 << 20).await;
+        kept(&disk, "http://a/", b"the body").await;
+        assert_eq!(disk.error(), None);
+        fs::remove_dir_all(&dir).unwrap();
+        kept(&disk, "http://b/", b"the body").await;
+        assert!(disk.error().is_some());
+        fs::create_dir(&dir).unwrap();
+        // Nobody writes any more, and yet it is noticed.
+        for _ in 0..1000 {
+            if disk.error().is_none() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(disk.error(), None);
     }
 
     #[tokio::test]

@@ -55,7 +55,7 @@ impl Default for CacheConfig {
 }
 
 /// How the cache is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CacheLoad {
     /// Whether there is one.
     pub enabled: bool,
@@ -67,6 +67,8 @@ pub struct CacheLoad {
     pub entries: u64,
     /// What it takes of the disk, in bytes.
     pub disk_bytes: u64,
+    /// Why the last answer could not be kept there; `None` once one can.
+    pub disk_error: Option<String>,
     /// Requests that had to do with it.
     pub requests: u64,
     /// Of these were answered without asking the origin for the whole answer: hits, revalidated
@@ -217,6 +219,7 @@ impl Cache {
             max_bytes: self.kept.capacity(),
             entries: self.kept.len() as u64,
             disk_bytes: self.disk.as_ref().map_or(0, Disk::bytes),
+            disk_error: self.disk.as_ref().and_then(Disk::error),
             requests: self.requests.load(Ordering::Relaxed),
             hits: self.hits.load(Ordering::Relaxed),
         }

@@ -1,7 +1,10 @@
-//! The operators' HTTP port: health, liveness, readiness and metrics.
+//! The operators' HTTP port: health, liveness, readiness, metrics and a page for people.
 //!
 //! Whatever hangs elsewhere must not hang this port, and whoever talks to it must not cost much:
 //! see [`http_server`].
+
+mod dashboard;
+mod picture;
 
 use axum::{
     Json, Router,
@@ -11,6 +14,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
+pub use self::dashboard::router as dashboard;
 use crate::{
     health::{Health, Status},
     http_server,
@@ -23,13 +27,15 @@ const MAX_CONNECTIONS: usize = 64;
 /// What is told to whoever asks for something else.
 const ROUTES: &str = "\
 no such page; this port serves
+  /         the live picture, for people
+  /status   the same as JSON
   /health   how the broker is, as JSON (503 when unhealthy)
   /livez    200 while the process answers
   /readyz   200 while new work is taken, else 503
   /metrics  Prometheus text format
 ";
 
-/// The routes. `health` is asked for each request, so it must be cheap and must not wait.
+/// The routes for programs; [`dashboard`] has those for people. `health` is asked for each request, so it must be cheap and must not wait.
 pub fn router(
     metrics: Metrics,
     health: impl Fn() -> Health + Clone + Send + Sync + 'static,
@@ -94,8 +100,13 @@ mod tests {
 
     fn health(status: Status, ready: bool) -> Health {
         let mut checks = Checks::default();
-        checks.browser_pool.status = status;
-        Health::overall(ready, checks)
+        checks.browser_pool.verdict.status = status;
+        Health {
+            status,
+            ready,
+            checks,
+            ..Health::default()
+        }
     }
 
     async fn ask(path: &str, health: Health) -> (StatusCode, String, String) {
