@@ -25,7 +25,9 @@ use chromiumoxide::{
         browser_protocol::{
             network,
             page::{HandleJavaScriptDialogParams, NavigateParams},
-            target::{AttachToTargetParams, CreateTargetParams, SessionId},
+            target::{
+                AttachToTargetParams, CreateTargetParams, SessionId, SetDiscoverTargetsParams,
+            },
         },
         js_protocol::runtime::{EvaluateParams, TerminateExecutionParams},
     },
@@ -366,9 +368,16 @@ impl Page {
                 return Err(Error::Lost("its page crashed"));
             }
             Asks::Dialog { accept } => self.dismiss(accept, deadline).await?,
+            Asks::Window if self.opened.one_more_window() => {
+                self.cdp
+                    .tell(&self.id, &SetDiscoverTargetsParams::new(true))?;
+            }
+            Asks::Window => {}
             Asks::Closing => {
                 let page = self.navigation.frame();
-                self.room.close_windows(&mut self.opened, page);
+                if let Some(close) = windows::close(event, self.room.context(), page) {
+                    self.cdp.tell(&self.id, &close)?;
+                }
             }
         }
         Ok(())

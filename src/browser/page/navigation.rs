@@ -26,6 +26,7 @@ pub(super) const EVENTS: &[&str] = &[
     "Page.loadEventFired",
     "Page.navigatedWithinDocument",
     "Page.windowOpen",
+    "Target.targetCreated",
 ];
 
 /// So often a page may send itself elsewhere before it is taken as it is.
@@ -74,7 +75,9 @@ pub(super) enum Asks {
     Dialog {
         accept: bool,
     },
-    /// A window was opened and must be closed.
+    /// A window is about to be there.
+    Window,
+    /// It is there, if it is one, and must be closed.
     Closing,
     /// The document broke off in the middle.
     Broken,
@@ -184,7 +187,8 @@ impl Navigation {
                 let accept = event.text("/type") == Some("beforeunload");
                 return Asks::Dialog { accept };
             }
-            "Page.windowOpen" => return Asks::Closing,
+            "Page.windowOpen" => return Asks::Window,
+            "Target.targetCreated" => return Asks::Closing,
             "Network.requestWillBeSent" if self.is_main(event) => self.requested(event),
             "Network.responseReceived" if self.is_main(event) => self.answered(event),
             "Network.loadingFailed" if event.text("/requestId") == self.asked.as_deref() => {

@@ -12,7 +12,7 @@ use chromiumoxide::cdp::browser_protocol::{
 
 use futures::FutureExt;
 
-use super::{Error, Upstream, download::Download, windows::Opened};
+use super::{Error, Upstream, download::Download};
 use crate::{
     browser::{Seat, cdp},
     deadline::Deadline,
@@ -85,13 +85,6 @@ impl Room {
         let dir = home.unwrap_or_default().join(self.context.inner());
         self.dir = Some(dir.clone());
         Download::new(dir, limit)
-    }
-
-    /// Closes the windows that `page` has opened.
-    pub(super) fn close_windows(&self, opened: &mut Opened, page: &str) {
-        if let Some(seat) = &self.seat {
-            opened.close(seat.browser(), &self.context, page, seat.drain());
-        }
     }
 
     /// An event of the page that was heard already.

@@ -1,33 +1,26 @@
 //! What a page opens that nobody asked for. Windows are closed as they come. The first few dialogs
 //! are a page's way, more are a flood, and the script that opens them is cut off.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chromiumoxide::cdp::browser_protocol::{
     browser::BrowserContextId,
-    target::{CloseTargetParams, GetTargetsParams},
+    target::{CloseTargetParams, TargetId},
 };
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 
-use crate::{
-    browser::{Browser, cdp},
-    deadline::Deadline,
-    drain::Drain,
-};
+use crate::browser::cdp::Event;
 
 /// So many dialogs a page may open before its script is cut off.
 const MOST: u32 = 20;
 /// How long after a cut the next may come: what is heard sooner happened before it.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Closing a window is the main process's work: it answers at once or not at all.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Counts the dialogs of a page, and closes its windows.
+/// Counts the dialogs of a page, and knows whether its windows are looked for.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
     dialogs: u32,
     cut: Option<Instant>,
-    closing: Option<JoinHandle<()>>,
+    watched: bool,
 }
 
 impl Opened {
@@ -41,46 +34,25 @@ impl Opened {
         flood
     }
 
-    /// Closes the windows that the page of `context` has opened, in a task of its own: those that
-    /// are missed go with the context.
-    pub(super) fn close(
-        &mut self,
-        browser: &Arc<Browser>,
-        context: &BrowserContextId,
-        page: &str,
-        drain: &Drain,
-    ) {
-        if self.closing.as_ref().is_some_and(|one| !one.is_finished()) {
-            return;
-        }
-        let (browser, context, page) = (Arc::clone(browser), context.clone(), page.to_owned());
-        let closing = async move {
-            // A browser that cannot is judged by whoever disposes of the context.
-            while close_all(&browser, &context, &page).await.unwrap_or(0) > 0 {}
-        };
-        self.closing = Some(drain.spawn(closing));
+    /// One more window. Answers whether it is the first: from then on the browser has to tell of
+    /// its targets. It says that a window was opened before there is one to close.
+    pub(super) const fn one_more_window(&mut self) -> bool {
+        !std::mem::replace(&mut self.watched, true)
     }
 }
 
-/// Closes every window of `context` but `page`; how many there were.
-async fn close_all(
-    browser: &Browser,
+/// How to close the target that `event` tells of, when it is a window that the page `page` of
+/// `context` has opened.
+pub(super) fn close(
+    event: &Event,
     context: &BrowserContextId,
     page: &str,
-) -> Result<usize, cdp::Error> {
-    let (cdp, bound) = (browser.cdp(), Deadline::after(PATIENCE));
-    let targets = cdp.call(None, GetTargetsParams::default(), bound).await?;
-    let windows = targets.target_infos.into_iter().filter(|target| {
-        target.browser_context_id.as_ref() == Some(context)
-            && target.r#type == "page"
-            && target.target_id.inner() != page
-    });
-    let close = windows.map(|target| {
-        let close = CloseTargetParams::new(target.target_id);
-        cdp.call(None, close, bound)
-    });
-    let closed = futures::future::join_all(close).await;
-    Ok(closed.into_iter().filter(Result::is_ok).count())
+) -> Option<CloseTargetParams> {
+    let id = event.text("/targetInfo/targetId")?;
+    let theirs = event.text("/targetInfo/browserContextId") == Some(context.inner())
+        && event.text("/targetInfo/type") == Some("page")
+        && id != page;
+    theirs.then(|| CloseTargetParams::new(TargetId::new(id)))
 }
 
 #[cfg(test)]
