@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use berth::proto::{FetchRequest, FetchStrategy};
+
 use crate::support::Broker;
 
 /// The label values that there are, by series and label.
@@ -10,9 +12,18 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    /// That of a broker that has just started: closed sets of labels are complete from the first.
+    /// That of a broker that has fetched once by each way. What counts is complete from the start; what
+    /// measures durations is there once something was measured.
     pub async fn take() -> Self {
         let broker = Broker::start().await;
+        for strategy in [FetchStrategy::Http, FetchStrategy::Browser] {
+            let fetch = FetchRequest {
+                url: broker.site.url("/"),
+                strategy: strategy.into(),
+                ..FetchRequest::default()
+            };
+            broker.fetches().fetch(fetch).await.unwrap();
+        }
         let (code, text) = broker.ops("/metrics").await;
         assert_eq!(code, 200);
         broker.stop().await;
