@@ -501,6 +501,11 @@ async fn a_browser_is_retired_by_an_operator() {
     })
     .await;
     broker.release(&lease).await;
+    let (_, metrics) = broker.ops("/metrics").await;
+    for (reason, count) in [("operator", 1), ("age", 0)] {
+        let series = format!("berth_browsers_retired_total{{reason=\"{reason}\"}} {count}");
+        assert!(metrics.contains(&series), "{series}\n{metrics}");
+    }
     broker.stop().await;
 }
 

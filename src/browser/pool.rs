@@ -288,7 +288,7 @@ impl Pool {
         if state == Some(State::Leased) {
             return Err(Error::Leased(id));
         }
-        browser.condemn(Retire::Age);
+        browser.condemn(Retire::Operator);
         self.settle();
         self.0.starter.bell().notify_one();
         Ok(())

@@ -28,7 +28,7 @@ macro_rules! words {
 
 words! {
     /// Why a browser was retired.
-    Retire: 9 {
+    Retire: 10 {
         /// It grew older than it may.
         Age = "age",
         /// It was used as often as it may be.
@@ -45,6 +45,8 @@ words! {
         Leased = "leased",
         /// It took more memory than it may.
         Memory = "memory",
+        /// An operator retired it.
+        Operator = "operator",
         /// The broker shut down.
         Drain = "drain",
     }
