@@ -43,8 +43,7 @@ impl Status {
 }
 
 /// Why a part is not healthy: a closed set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Launches fail, one after another.
     LaunchesFailing,
@@ -74,6 +73,35 @@ pub enum Reason {
     Leaks,
     /// Directories of browsers that are gone cannot be removed.
     DirsPending,
+}
+
+impl Reason {
+    /// The stable word of JSON and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LaunchesFailing => "launches_failing",
+            Self::NoBrowser => "no_browser",
+            Self::CanaryFailed => "canary_failed",
+            Self::CanaryStale => "canary_stale",
+            Self::QueueFull => "queue_full",
+            Self::ConnectionsOverLimit => "connections_over_limit",
+            Self::DiskFailing => "disk_failing",
+            Self::FdsScarce => "fds_scarce",
+            Self::FdsExhausted => "fds_exhausted",
+            Self::DiskScarce => "disk_scarce",
+            Self::DiskFull => "disk_full",
+            Self::Zombies => "zombies",
+            Self::Leaks => "leaks",
+            Self::DirsPending => "dirs_pending",
+        }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// What a part is, and why it is no better.
@@ -327,6 +355,13 @@ impl Checks {
 }
 
 impl Verdict {
+    /// The reasons in one line, as logs have them: `fds_scarce,dirs_pending`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let words: Vec<_> = self.reasons.iter().map(|reason| reason.as_str()).collect();
+        words.join(",")
+    }
+
     /// Makes it no better than `status`, for `reason`.
     pub(crate) fn worsen(&mut self, status: Status, reason: Reason) {
         self.status = self.status.max(status);
@@ -360,6 +395,20 @@ mod tests {
         assert_eq!(
             checks.browser_pool.verdict.reasons,
             [Reason::NoBrowser, Reason::QueueFull]
+        );
+    }
+
+    #[test]
+    fn reasons_are_told_by_their_words() {
+        let mut verdict = Verdict::default();
+        assert_eq!(verdict.words(), "");
+        verdict.worsen(Status::Degraded, Reason::FdsScarce);
+        verdict.worsen(Status::Degraded, Reason::DirsPending);
+        assert_eq!(verdict.words(), "fds_scarce,dirs_pending");
+        let json = serde_json::to_value(verdict).unwrap();
+        assert_eq!(
+            json["reasons"],
+            serde_json::json!(["fds_scarce", "dirs_pending"])
         );
     }
 
