@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -98,6 +99,23 @@ pub(super) fn failure(status: &Status) -> FetchFailure {
         message: status.message().into(),
         retry_delay: retry.and_then(to_proto),
     }
+}
+
+/// What the transport says of a message longer than `limit` bytes, with the reason that every error
+/// has. `None` for any other answer.
+pub(super) fn message_too_large(headers: &HeaderMap, limit: usize) -> Option<Status> {
+    let code = headers.get(Status::GRPC_STATUS)?;
+    // The codec alone answers with this code, and it knows of no details.
+    let is_codecs = Code::from_bytes(code.as_bytes()) == Code::OutOfRange;
+    if !is_codecs || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+        return None;
+    }
+    let said = Status::from_header_map(headers)?.message().to_owned();
+    let name = "max_message_size";
+    let answer = Answer::new(Code::OutOfRange, ErrorReason::MessageTooLarge, said)
+        .with("limit", name)
+        .with(name, limit);
+    Some(answer.status())
 }
 
 /// This version does not have it.
