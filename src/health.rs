@@ -162,9 +162,15 @@ pub struct BrowserPool {
     pub starting: u64,
     /// About to be gone.
     pub retiring: u64,
-    /// Callers that wait for one.
+    /// Callers that wait for a browser or a seat in one.
     pub waiting: u64,
-    /// How many may wait.
+    /// Those of them that wait for a lease.
+    pub waiting_leases: u64,
+    /// Those of them that wait for a seat.
+    pub waiting_seats: u64,
+    /// Fetches that wait for their turn with a page, before they want a seat.
+    pub waiting_pages: u64,
+    /// How many may wait, for a lease, a seat and a page each.
     pub queue: u64,
     /// How many there may be.
     pub max: u64,

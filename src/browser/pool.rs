@@ -249,7 +249,19 @@ impl Pool {
     /// How many callers wait for a browser or a seat.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.0.queue.leases_waiting() + self.0.seats.waiting()
+        self.leases_waiting() + self.seats_waiting()
+    }
+
+    /// How many callers wait for a browser of their own.
+    #[must_use]
+    pub fn leases_waiting(&self) -> usize {
+        self.0.queue.leases_waiting()
+    }
+
+    /// How many callers wait for a seat.
+    #[must_use]
+    pub fn seats_waiting(&self) -> usize {
+        self.0.seats.waiting()
     }
 
     /// How launches go.
