@@ -512,7 +512,10 @@ async fn running_out_of_descriptors_turns_resources_and_the_http_client() {
         told["check"].is_string() && told["to"].is_string(),
         "{told}"
     );
-    assert_eq!(told["reasons"], "fds_exhausted", "as it is documented: {told}");
+    assert_eq!(
+        told["reasons"], "fds_exhausted",
+        "as it is documented: {told}"
+    );
     drop(watches);
     drop(channel);
     service.signal(Signal::SIGTERM);

@@ -5,8 +5,8 @@ mod support;
 use std::time::Duration;
 
 use berth::proto::{
-    AcquireRequest, FetchManyRequest, FetchRequest, GetStatusRequest, HoldRequest, ListRequest, ReleaseRequest,
-    WatchStatusRequest, admin_service_client::AdminServiceClient,
+    AcquireRequest, FetchManyRequest, FetchRequest, GetStatusRequest, HoldRequest, ListRequest,
+    ReleaseRequest, WatchStatusRequest, admin_service_client::AdminServiceClient,
     fetch_service_client::FetchServiceClient, hold_request::Request as Ask, hold_response::Event,
     lease_service_client::LeaseServiceClient,
 };

@@ -170,6 +170,8 @@ impl Broker {
             max_browsers = demand.max,
             leased = demand.leased,
             shared = demand.shared,
+            starting = demand.starting,
+            retiring = demand.retiring,
             waiting = demand.waiting,
             queue = demand.queue,
             waited_millis = millis(waited),

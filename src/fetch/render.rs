@@ -40,7 +40,7 @@ impl Fetcher {
         let turn = self.0.pages.acquire(deadline).await;
         let _turn = turn.map_err(|error| match error {
             // The caller waited for a browser's room, whoever keeps the queue.
-            Error::Passed => Error::Browser(browser::Error::Exhausted(self.0.pool.demand())),
+            Error::Passed => Error::Browser(self.0.pool.in_vain(browser::Purpose::Seats)),
             error => error,
         })?;
         let mut queue = began.elapsed();

@@ -76,7 +76,10 @@ impl Thresholds {
         }
         // Each may be as long as the queue, and refuses only when it is by itself.
         let queues = [pool.waiting_leases, pool.waiting_seats, pool.waiting_pages];
-        if queues.iter().any(|waiting| self.is_full(*waiting, pool.queue)) {
+        if queues
+            .iter()
+            .any(|waiting| self.is_full(*waiting, pool.queue))
+        {
             verdict.worsen(Degraded, Reason::QueueFull);
         }
         verdict

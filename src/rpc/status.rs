@@ -206,6 +206,8 @@ fn exhausted(message: String, demand: Demand) -> Answer {
         .with("max_browsers", demand.max)
         .with("leased", demand.leased)
         .with("shared", demand.shared)
+        .with("starting", demand.starting)
+        .with("retiring", demand.retiring)
         .with("waiting", demand.waiting)
         .with("queue", demand.queue)
 }
