@@ -62,8 +62,7 @@ impl Pool {
     }
 
     /// What a caller is told that waited in vain for `purpose`.
-    #[must_use]
-    pub fn in_vain(&self, purpose: Purpose) -> Error {
+    pub(super) fn in_vain(&self, purpose: Purpose) -> Error {
         let exhausted = || Error::Exhausted(self.demand(purpose));
         self.launch_failure().unwrap_or_else(exhausted)
     }

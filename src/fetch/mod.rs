@@ -238,7 +238,9 @@ impl Fetcher {
         if size <= A_WHILE {
             return Ok(work());
         }
-        let permit = self.0.readers.acquire(deadline).await?;
+        let permit = self.0.readers.acquire(deadline).await;
+        // No queue is too long here: it is the time that was not enough.
+        let permit = permit.map_err(|_passed| Error::Passed)?;
         let work = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(permit);

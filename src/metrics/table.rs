@@ -117,8 +117,8 @@ pub const TABLE: &[Def] = &[
     ),
     counter(
         "berth_pool_exhausted_total",
-        &[],
-        "Requests sent away because every browser was taken.",
+        &["wanted"],
+        "Requests sent away because there was no room for them, by what they wanted.",
     ),
     counter(
         "berth_leases_ended_total",

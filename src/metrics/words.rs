@@ -85,6 +85,20 @@ words! {
 }
 
 words! {
+    /// What a caller was refused, for there was no room.
+    Wanted: 4 {
+        /// A browser of its own.
+        Lease = "lease",
+        /// Room for a page in a shared browser.
+        Seat = "seat",
+        /// A turn among the pages there may be at once.
+        Page = "page",
+        /// A turn among the HTTP requests there may be at once.
+        Http = "http",
+    }
+}
+
+words! {
     /// What came of a look at whether a page loads.
     CanaryResult: 3 {
         /// It loaded.
