@@ -71,7 +71,7 @@ pub enum Reason {
     Zombies,
     /// The kernel shows what nobody owns.
     Leaks,
-    /// Directories of browsers that are gone cannot be removed.
+    /// Directories of browsers or brokers that are gone cannot be removed.
     DirsPending,
 }
 
@@ -281,7 +281,7 @@ pub struct Resources {
     pub disk_free_bytes: Option<u64>,
     /// What the directories of browsers take of it.
     pub browser_disk_bytes: u64,
-    /// Directories of browsers that are gone, still to be removed.
+    /// Directories of browsers or brokers that are gone, still to be removed.
     pub dirs_pending: u64,
     /// What the kernel shows and nobody owns, by kind.
     pub leaks: Leaks,

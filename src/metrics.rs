@@ -81,7 +81,7 @@ pub struct Snapshot {
     pub leaks: [(&'static str, u64); 5],
     /// What the directories of browsers take of the disk in bytes.
     pub browser_disk_bytes: u64,
-    /// Directories of browsers that are gone, still to be removed.
+    /// Directories of browsers or brokers that are gone, still to be removed.
     pub browser_dirs_pending: u64,
     /// What is free where browsers keep their directories in bytes; `None` until it is known.
     pub disk_free_bytes: Option<u64>,

@@ -227,7 +227,7 @@ pub const TABLE: &[Def] = &[
     gauge(
         "berth_browser_dirs_pending",
         |s| float(s.browser_dirs_pending),
-        "Directories of browsers that are gone, which could not be removed yet.",
+        "Directories of browsers or brokers that are gone, which could not be removed yet.",
     ),
     optional(
         "berth_disk_free_bytes",
