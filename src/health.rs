@@ -43,8 +43,7 @@ impl Status {
 }
 
 /// Why a part is not healthy: a closed set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Launches fail, one after another.
     LaunchesFailing,
@@ -72,8 +71,37 @@ pub enum Reason {
     Zombies,
     /// The kernel shows what nobody owns.
     Leaks,
-    /// Directories of browsers that are gone cannot be removed.
+    /// Directories of browsers or brokers that are gone cannot be removed.
     DirsPending,
+}
+
+impl Reason {
+    /// The stable word of JSON and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LaunchesFailing => "launches_failing",
+            Self::NoBrowser => "no_browser",
+            Self::CanaryFailed => "canary_failed",
+            Self::CanaryStale => "canary_stale",
+            Self::QueueFull => "queue_full",
+            Self::ConnectionsOverLimit => "connections_over_limit",
+            Self::DiskFailing => "disk_failing",
+            Self::FdsScarce => "fds_scarce",
+            Self::FdsExhausted => "fds_exhausted",
+            Self::DiskScarce => "disk_scarce",
+            Self::DiskFull => "disk_full",
+            Self::Zombies => "zombies",
+            Self::Leaks => "leaks",
+            Self::DirsPending => "dirs_pending",
+        }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// What a part is, and why it is no better.
@@ -134,9 +162,15 @@ pub struct BrowserPool {
     pub starting: u64,
     /// About to be gone.
     pub retiring: u64,
-    /// Callers that wait for one.
+    /// Callers that wait for a browser or a seat in one.
     pub waiting: u64,
-    /// How many may wait.
+    /// Those of them that wait for a lease.
+    pub waiting_leases: u64,
+    /// Those of them that wait for a seat.
+    pub waiting_seats: u64,
+    /// Fetches that wait for their turn with a page, before they want a seat.
+    pub waiting_pages: u64,
+    /// How many may wait, for a lease, a seat and a page each.
     pub queue: u64,
     /// How many there may be.
     pub max: u64,
@@ -247,7 +281,7 @@ pub struct Resources {
     pub disk_free_bytes: Option<u64>,
     /// What the directories of browsers take of it.
     pub browser_disk_bytes: u64,
-    /// Directories of browsers that are gone, still to be removed.
+    /// Directories of browsers or brokers that are gone, still to be removed.
     pub dirs_pending: u64,
     /// What the kernel shows and nobody owns, by kind.
     pub leaks: Leaks,
@@ -327,6 +361,13 @@ impl Checks {
 }
 
 impl Verdict {
+    /// The reasons in one line, as logs have them: `fds_scarce,dirs_pending`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let words: Vec<_> = self.reasons.iter().map(|reason| reason.as_str()).collect();
+        words.join(",")
+    }
+
     /// Makes it no better than `status`, for `reason`.
     pub(crate) fn worsen(&mut self, status: Status, reason: Reason) {
         self.status = self.status.max(status);
@@ -360,6 +401,20 @@ mod tests {
         assert_eq!(
             checks.browser_pool.verdict.reasons,
             [Reason::NoBrowser, Reason::QueueFull]
+        );
+    }
+
+    #[test]
+    fn reasons_are_told_by_their_words() {
+        let mut verdict = Verdict::default();
+        assert_eq!(verdict.words(), "");
+        verdict.worsen(Status::Degraded, Reason::FdsScarce);
+        verdict.worsen(Status::Degraded, Reason::DirsPending);
+        assert_eq!(verdict.words(), "fds_scarce,dirs_pending");
+        let json = serde_json::to_value(verdict).unwrap();
+        assert_eq!(
+            json["reasons"],
+            serde_json::json!(["fds_scarce", "dirs_pending"])
         );
     }
 

@@ -20,7 +20,7 @@ mod words;
 pub use table::{Def, Kind, Read, TABLE};
 pub use words::{
     AcquireOutcome, CACHE_RESULTS, CanaryResult, END_REASONS, FETCH_OUTCOMES, LEAK_KINDS,
-    LaunchResult, METHODS, Retire, VIA,
+    LaunchResult, METHODS, Retire, VIA, Wanted,
 };
 
 /// The content type of what [`Metrics::encode`] returns.
@@ -81,7 +81,7 @@ pub struct Snapshot {
     pub leaks: [(&'static str, u64); 5],
     /// What the directories of browsers take of the disk in bytes.
     pub browser_disk_bytes: u64,
-    /// Directories of browsers that are gone, still to be removed.
+    /// Directories of browsers or brokers that are gone, still to be removed.
     pub browser_dirs_pending: u64,
     /// What is free where browsers keep their directories in bytes; `None` until it is known.
     pub disk_free_bytes: Option<u64>,
@@ -205,9 +205,10 @@ impl Metrics {
         self.measure("berth_acquire_duration_seconds", took, &[]);
     }
 
-    /// A caller was sent away because every browser was taken.
-    pub fn pool_exhausted(&self) {
-        self.count("berth_pool_exhausted_total", &[]);
+    /// A caller was sent away because there was no room for what it wanted.
+    pub fn pool_exhausted(&self, wanted: Wanted) {
+        let labels = [KeyValue::new("wanted", wanted.as_str())];
+        self.count("berth_pool_exhausted_total", &labels);
     }
 
     /// A lease ended for `reason`, one of [`END_REASONS`], after it was `held`.
@@ -276,6 +277,11 @@ impl Metrics {
             &AcquireOutcome::ALL.map(AcquireOutcome::as_str),
         );
         zero(
+            "berth_pool_exhausted_total",
+            "wanted",
+            &Wanted::ALL.map(Wanted::as_str),
+        );
+        zero(
             "berth_canary_runs_total",
             "result",
             &CanaryResult::ALL.map(CanaryResult::as_str),
@@ -291,7 +297,6 @@ impl Metrics {
             }
         }
         for name in [
-            "berth_pool_exhausted_total",
             "berth_http_connections_opened_total",
             "berth_http_requests_total",
         ] {
@@ -431,7 +436,7 @@ mod tests {
         metrics.launched(LaunchResult::Failed, Duration::from_secs(30));
         metrics.retired(Retire::Leased);
         metrics.acquired(AcquireOutcome::Granted, took);
-        metrics.pool_exhausted();
+        metrics.pool_exhausted(Wanted::Page);
         metrics.lease_ended("browser_crashed", took);
         metrics.fetched("browser", "origin_dns", took);
         metrics.http_connection_opened();
@@ -497,7 +502,7 @@ mod tests {
             "berth_browser_launch_duration_seconds_count 1",
             "berth_browsers_retired_total{reason=\"leased\"} 1",
             "berth_acquire_total{outcome=\"granted\"} 1",
-            "berth_pool_exhausted_total 1",
+            "berth_pool_exhausted_total{wanted=\"page\"} 1",
             "berth_leases_ended_total{reason=\"browser_crashed\"} 1",
             "berth_fetches_total{outcome=\"origin_dns\",via=\"browser\"} 1",
             "berth_fetch_duration_seconds_count{via=\"browser\"} 1",
@@ -526,7 +531,12 @@ mod tests {
     fn two_registries_share_nothing() {
         let one = busy();
         let other = Metrics::new().unwrap();
-        assert!(one.encode().unwrap().contains("pool_exhausted_total 1"));
-        assert!(other.encode().unwrap().contains("pool_exhausted_total 0"));
+        let series = "pool_exhausted_total{wanted=\"page\"}";
+        let has = |metrics: &Metrics, count: &str| {
+            let text = metrics.encode().unwrap();
+            text.contains(&format!("{series} {count}"))
+        };
+        assert!(has(&one, "1"));
+        assert!(has(&other, "0"));
     }
 }

@@ -122,7 +122,7 @@ impl Server {
             ops: bound("ops_listen", &ops)?,
         };
         let (run_dir, swept) = RunDir::claim(&config.run_dir)?;
-        if swept.instances > 0 {
+        if swept.instances + swept.processes > 0 {
             let (instances, processes) = (swept.instances, swept.processes);
             tracing::warn!(instances, processes, "run_dir.swept");
         }

@@ -197,7 +197,7 @@ async fn c05_a_page_that_never_yields_does_not_pin_its_slot() {
         (Code::DeadlineExceeded, "DEADLINE")
     );
     assert!(
-        begun.elapsed() < Duration::from_secs(4),
+        begun.elapsed() < Duration::from_secs(10),
         "{:?}",
         begun.elapsed()
     );
@@ -226,7 +226,7 @@ async fn c06_a_browser_that_does_not_close_does_not_keep_its_slot() {
         .await
         .unwrap();
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(10),
         "{:?}",
         begun.elapsed()
     );
@@ -308,7 +308,7 @@ async fn c08_every_step_of_a_launch_may_fail() {
     std::fs::set_permissions(&path, mode).unwrap();
     let broker = Broker::cold(|config| {
         config.browser = Some(path);
-        config.launch_timeout = Duration::from_secs(4);
+        config.launch_timeout = Duration::from_secs(10);
     })
     .await;
     until("a browser is up", async || broker.idle() > 0).await;
@@ -363,7 +363,7 @@ async fn c10_the_error_names_the_limit_that_fired() {
     let begun = Instant::now();
     let error = acquire(&mut broker.leases(), asked).await.unwrap_err();
     assert!(
-        (350..2000).contains(&begun.elapsed().as_millis()),
+        (350..10_000).contains(&begun.elapsed().as_millis()),
         "{:?}",
         begun.elapsed()
     );
@@ -375,11 +375,11 @@ async fn c10_the_error_names_the_limit_that_fired() {
     let details = error.get_error_details();
     assert_eq!(details.error_info().unwrap().metadata["limit"], "wait");
     let mut request = Request::new(AcquireRequest::default());
-    request.set_timeout(Duration::from_millis(800));
+    request.set_timeout(Duration::from_secs(2));
     let error = broker.leases().acquire(request).await.unwrap_err();
     assert_eq!(error.code(), Code::ResourceExhausted);
     assert!(
-        error.message().contains("the deadline of 800ms"),
+        error.message().contains("the deadline of 2s"),
         "{}",
         error.message()
     );
@@ -549,18 +549,18 @@ async fn c15_a_kept_lease_survives_its_clients() {
 async fn c16_a_lease_is_given_back_when_its_client_detaches() {
     let broker = Broker::start().await;
     let asked = AcquireRequest {
-        detach_grace: secs(1),
+        detach_grace: secs(3),
         ..AcquireRequest::default()
     };
     let lease = acquire(&mut broker.leases(), asked).await.unwrap();
     // Nobody was there yet: the grace does not run.
-    sleep(Duration::from_millis(1300)).await;
+    sleep(Duration::from_millis(3300)).await;
     assert_eq!(broker.get(&lease.id).await.state(), LeaseState::Active);
     let first = Cdp::connect(&lease.cdp_url).await;
     drop(first);
     // Back in time.
     let second = Cdp::connect(&lease.cdp_url).await;
-    sleep(Duration::from_millis(1300)).await;
+    sleep(Duration::from_millis(3300)).await;
     assert_eq!(broker.get(&lease.id).await.state(), LeaseState::Active);
     drop(second);
     until("it is given back", async || {
@@ -681,7 +681,7 @@ async fn c18_a_client_is_told_when_the_browser_dies() {
         );
     }
     assert!(
-        begun.elapsed() < Duration::from_secs(2),
+        begun.elapsed() < Duration::from_secs(10),
         "{:?}",
         begun.elapsed()
     );
@@ -724,7 +724,7 @@ async fn c19_an_ended_lease_says_how_it_ended() {
 async fn c20_a_stuck_page_is_not_handed_over() {
     let broker = Broker::with(|config| {
         config.max_browsers = 1;
-        config.health_check_timeout = Duration::from_secs(1);
+        config.health_check_timeout = Duration::from_secs(3);
         // The check at the hand-over must see it, not the one that comes by.
         config.health_check_interval = Duration::from_secs(60);
     })

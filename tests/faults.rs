@@ -21,7 +21,7 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::json;
-use support::{BOUND, Broker, Cdp, acquire, reason, retry, secs, until};
+use support::{BOUND, Broker, Cdp, acquire, proto, reason, retry, secs, until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -30,6 +30,7 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
 
 fn fetch(url: String, strategy: FetchStrategy) -> FetchRequest {
     FetchRequest {
@@ -321,7 +322,7 @@ async fn a_client_that_only_acquired_vanishes_and_its_lease_ends_at_the_ttl() {
     let channel = broker.connect().await;
     let mut client = berth::proto::lease_service_client::LeaseServiceClient::new(channel);
     let asked = AcquireRequest {
-        ttl: secs(2),
+        ttl: secs(10),
         ..AcquireRequest::default()
     };
     let lease = acquire(&mut client, asked).await.unwrap();
@@ -354,7 +355,7 @@ async fn a_client_in_hold_loses_its_connection() {
         .await
         .unwrap();
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(10),
         "{:?}",
         begun.elapsed()
     );
@@ -501,6 +502,11 @@ async fn a_browser_is_retired_by_an_operator() {
     })
     .await;
     broker.release(&lease).await;
+    let (_, metrics) = broker.ops("/metrics").await;
+    for (reason, count) in [("operator", 1), ("age", 0)] {
+        let series = format!("berth_browsers_retired_total{{reason=\"{reason}\"}} {count}");
+        assert!(metrics.contains(&series), "{series}\n{metrics}");
+    }
     broker.stop().await;
 }
 
@@ -586,8 +592,72 @@ async fn more_fetches_than_may_wait_are_refused_clearly() {
                 (Code::ResourceExhausted, "POOL_EXHAUSTED")
             );
             assert!(retry(error).is_some());
+            let subject = match strategy {
+                FetchStrategy::Http => "berth:http",
+                _ => "berth:pages",
+            };
+            assert_eq!(quota(error), subject);
         }
     }
+    let (_, metrics) = broker.ops("/metrics").await;
+    for (wanted, count) in [("http", 6), ("page", 6), ("seat", 0), ("lease", 0)] {
+        let series = format!("berth_pool_exhausted_total{{wanted=\"{wanted}\"}} {count}");
+        assert!(metrics.contains(&series), "{series}\n{metrics}");
+    }
+    broker.stop().await;
+}
+
+/// What there was too little of.
+fn quota(error: &Status) -> String {
+    let details = error.get_error_details();
+    let quota = details.quota_failure().expect("a QuotaFailure");
+    quota.violations[0].subject.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_that_waited_in_vain_is_told_and_counted_as_refused() {
+    let broker = Broker::with(|config| {
+        config.max_browsers = 1;
+        config.http_max_connections = 1;
+    })
+    .await;
+    let lease = acquire(&mut broker.leases(), AcquireRequest::default())
+        .await
+        .unwrap();
+    let refused = async |path: &str, strategy| {
+        let request = FetchRequest {
+            timeout: proto(Duration::from_millis(300)),
+            ..fetch(broker.site.url(path), strategy)
+        };
+        let error = broker.fetches().fetch(request).await.unwrap_err();
+        assert_eq!(reason(&error), "POOL_EXHAUSTED", "{error:?}");
+        let details = error.get_error_details();
+        let metadata = details.error_info().unwrap().metadata.clone();
+        assert_eq!(
+            (&*metadata["limit"], &*metadata["wait"]),
+            ("timeout", "300ms")
+        );
+        quota(&error)
+    };
+    let seat = refused("/shell", FetchStrategy::Browser).await;
+    assert_eq!(seat, "berth:browsers");
+    let slow = text(&broker, "/slow", FetchStrategy::Http);
+    let other = async {
+        until("the only request runs", async || {
+            broker.status().await.fetches.unwrap().active == 1
+        })
+        .await;
+        refused("/shell", FetchStrategy::Http).await
+    };
+    let (slow, other) = tokio::join!(slow, other);
+    slow.unwrap();
+    assert_eq!(other, "berth:http");
+    let (_, metrics) = broker.ops("/metrics").await;
+    for (wanted, count) in [("http", 1), ("page", 0), ("seat", 1), ("lease", 0)] {
+        let series = format!("berth_pool_exhausted_total{{wanted=\"{wanted}\"}} {count}");
+        assert!(metrics.contains(&series), "{series}\n{metrics}");
+    }
+    broker.release(&lease).await;
     broker.stop().await;
 }
 

@@ -291,6 +291,45 @@ async fn c04_directories_do_not_pile_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ruin_that_cannot_be_removed_does_not_stop_the_start() {
+    let mut left = None;
+    let broker = Broker::with(|config| {
+        let ruin = config.run_dir.join("1-dead");
+        let dir = ruin.join("browser-1");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(ruin.join("lock"), "").unwrap();
+        left = Some((Stuck::new(&dir), ruin));
+        // Beside one that can be.
+        fs::create_dir(config.run_dir.join("2-dead")).unwrap();
+        // And one of which nobody can tell whose it is.
+        let odd = config.run_dir.join("3-odd");
+        fs::create_dir(&odd).unwrap();
+        std::os::unix::fs::symlink("lock", odd.join("lock")).unwrap();
+    })
+    .await;
+    let (stuck, ruin) = left.unwrap();
+    let (status, reasons) = check(&broker, "resources").await;
+    assert_eq!(
+        (status.as_str(), reasons),
+        ("degraded", vec!["dirs_pending".into()])
+    );
+    assert_eq!(broker.ops("/readyz").await.0, 200, "it works all the same");
+    let run = broker.run_dir().join("run");
+    assert!(!run.join("2-dead").exists());
+    assert!(run.join("3-odd").exists(), "it may be somebody's");
+    fs::remove_dir_all(run.join("3-odd")).unwrap();
+    let lease = lease(&broker).await;
+    broker.release(&lease).await;
+    drop(stuck);
+    until("it is removed", async || !ruin.exists()).await;
+    until("it is well", async || {
+        check(&broker, "resources").await.0 == "healthy"
+    })
+    .await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_owns_is_reported_and_put_right() {
     let broker = Broker::with(|config| config.leak_interval = Duration::from_millis(500)).await;
     let dir = instance(broker.run_dir()).join("browser-999");
@@ -511,6 +550,10 @@ async fn running_out_of_descriptors_turns_resources_and_the_http_client() {
     assert!(
         told["check"].is_string() && told["to"].is_string(),
         "{told}"
+    );
+    assert_eq!(
+        told["reasons"], "fds_exhausted",
+        "as it is documented: {told}"
     );
     drop(watches);
     drop(channel);

@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
-use berth::proto::{AcquireRequest, EndReason};
-use support::{Broker, acquire, reason, secs, until};
+use berth::proto::{AcquireRequest, EndReason, FetchRequest, FetchStrategy};
+use support::{Broker, acquire, proto, reason, secs, until};
 use tempfile::TempDir;
+use tonic::Status;
+use tonic_types::StatusExt;
 
 /// A program that stands in for a browser: a shell script, as real ones are often wrapped in.
 fn program(dir: &Path, name: &str, script: &str) -> PathBuf {
@@ -96,6 +98,88 @@ async fn it_exits_at_once() {
         message.contains("a library is missing"),
         "its last words: {message}"
     );
+}
+
+/// Asks for a browser and waits so long.
+async fn refused(broker: &Broker, wait: Duration) -> Status {
+    let asked = AcquireRequest {
+        wait: proto(wait),
+        ..AcquireRequest::default()
+    };
+    acquire(&mut broker.leases(), asked).await.unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_shorter_than_the_pause_between_launches_is_told_why() {
+    let dir = TempDir::new().unwrap();
+    let path = program(
+        dir.path(),
+        "dead",
+        "echo 'a library is missing' >&2; exit 7",
+    );
+    let broker = Broker::cold(|config| {
+        config.browser = Some(path);
+        config.max_browsers = 1;
+    })
+    .await;
+    // From here on the pause is 800 ms and more.
+    until("launches fail", async || {
+        broker.status().await.launch_failures >= 3
+    })
+    .await;
+    for wait in [0, 20, 20, 20] {
+        let error = refused(&broker, Duration::from_millis(wait)).await;
+        assert_eq!(reason(&error), "BROWSER_UNAVAILABLE", "{error:?}");
+        assert!(error.message().contains("a library is missing"), "{error}");
+    }
+    // One behind another, who has the only place, and one that wants a seat.
+    let mut others = broker.leases();
+    let other = others.acquire(AcquireRequest::default());
+    let short = async {
+        until("the place is taken", async || {
+            let error = refused(&broker, Duration::from_millis(50)).await;
+            assert_eq!(reason(&error), "BROWSER_UNAVAILABLE", "{error:?}");
+            broker.status().await.launch_failures >= 5
+        })
+        .await;
+    };
+    let (other, ()) = tokio::join!(other, short);
+    assert_eq!(reason(&other.unwrap_err()), "BROWSER_UNAVAILABLE");
+    let fetch = FetchRequest {
+        url: broker.site.url("/"),
+        strategy: FetchStrategy::Browser.into(),
+        timeout: proto(Duration::from_millis(100)),
+        ..FetchRequest::default()
+    };
+    let error = broker.fetches().fetch(fetch).await.unwrap_err();
+    assert_eq!(reason(&error), "BROWSER_UNAVAILABLE", "{error:?}");
+    let (_, metrics) = broker.ops("/metrics").await;
+    let exhausted = "berth_acquire_total{outcome=\"exhausted\"} 0";
+    assert!(metrics.contains(exhausted), "{metrics}");
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_tells_of_browsers_that_start() {
+    let dir = TempDir::new().unwrap();
+    let path = program(dir.path(), "silent", "sleep 1000");
+    let broker = Broker::cold(|config| {
+        config.browser = Some(path);
+        config.max_browsers = 1;
+    })
+    .await;
+    until("one starts", async || {
+        !broker.status().await.browsers.is_empty()
+    })
+    .await;
+    let error = refused(&broker, Duration::from_millis(50)).await;
+    assert_eq!(reason(&error), "POOL_EXHAUSTED", "{error:?}");
+    let says = "0 of 1 browsers are leased, 0 serve fetches, 1 starting";
+    assert!(error.message().contains(says), "{error}");
+    let details = error.get_error_details();
+    let metadata = details.error_info().unwrap().metadata.clone();
+    assert_eq!((&*metadata["starting"], &*metadata["retiring"]), ("1", "0"));
+    broker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

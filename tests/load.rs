@@ -5,8 +5,8 @@ mod support;
 use std::time::Duration;
 
 use berth::proto::{
-    AcquireRequest, FetchRequest, GetStatusRequest, HoldRequest, ListRequest, ReleaseRequest,
-    WatchStatusRequest, admin_service_client::AdminServiceClient,
+    AcquireRequest, FetchManyRequest, FetchRequest, GetStatusRequest, HoldRequest, ListRequest,
+    ReleaseRequest, WatchStatusRequest, admin_service_client::AdminServiceClient,
     fetch_service_client::FetchServiceClient, hold_request::Request as Ask, hold_response::Event,
     lease_service_client::LeaseServiceClient,
 };
@@ -22,9 +22,11 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Code, Request,
+    Code, Request, Status,
     transport::{Channel, Endpoint},
 };
+use tonic_health::pb::HealthCheckRequest;
+use tonic_types::StatusExt;
 
 /// What the broker's memory may grow by under load, in bytes.
 const GROWTH: u64 = 48 << 20;
@@ -277,6 +279,30 @@ async fn what_is_too_long_is_refused_clearly() {
     let refused = broker.leases().acquire(bounded(request)).await.unwrap_err();
     assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
     assert!(refused.message().contains("65536"), "{}", refused.message());
+    let too_large = |refused: &Status| {
+        assert_eq!(reason(refused), "MESSAGE_TOO_LARGE");
+        let details = refused.get_error_details();
+        let metadata = details.error_info().unwrap().metadata.clone();
+        assert_eq!(metadata["limit"], "max_message_size");
+        assert_eq!(metadata["max_message_size"], "65536");
+    };
+    too_large(&refused);
+    // A stream that has begun ends with the same.
+    let request = FetchManyRequest {
+        id: "x".repeat(128 << 10),
+        ..FetchManyRequest::default()
+    };
+    let mut requests = Request::new(futures::stream::iter([request]));
+    requests.set_timeout(BOUND);
+    let mut results = broker.fetches().fetch_many(requests).await.unwrap();
+    let refused = results.get_mut().message().await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+    too_large(&refused);
+    // And so does what is served beside the services of Berth.
+    let long = HealthCheckRequest {
+        service: "x".repeat(128 << 10),
+    };
+    too_large(&broker.health().check(long).await.unwrap_err());
     // Metadata beyond the limit of the connection: the call fails, the broker does not.
     let mut request = bounded(GetStatusRequest {});
     let long = "x".repeat(32 << 10).parse().unwrap();

@@ -266,7 +266,10 @@ async fn the_log_says_who_holds_what_and_which_limit_it_was() {
         (&told["leased"], &told["max_browsers"]),
         (&1.into(), &1.into())
     );
-    assert_eq!(told["outcome"], "exhausted");
+    assert_eq!(
+        (&told["outcome"], &told["wanted"]),
+        (&"exhausted".into(), &"lease".into())
+    );
     let ended = service.event("lease.ended").await;
     assert_eq!(
         (&ended["reason"], &ended["limit"]),
@@ -291,6 +294,35 @@ async fn the_log_says_who_holds_what_and_which_limit_it_was() {
     assert!(told["span"]["request_id"].is_string(), "{told}");
     stop(service).await;
     site.stop().await;
+    ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_which_fetch_had_no_room() {
+    let ground = Ground::new();
+    let mut service = Service::start(ground.path(), &["--max-browsers", "1"]).await;
+    let mut leases = service.leases().await;
+    let lease = acquire(&mut leases, AcquireRequest::default())
+        .await
+        .unwrap();
+    let request = FetchRequest {
+        url: "http://127.0.0.1:9/".into(),
+        strategy: FetchStrategy::Browser.into(),
+        timeout: proto(Duration::from_millis(200)),
+        ..FetchRequest::default()
+    };
+    let refused = service.fetches().await.fetch(request).await.unwrap_err();
+    assert_eq!(reason(&refused), "POOL_EXHAUSTED");
+    let told = service.event("pool.exhausted").await;
+    assert_eq!(told["holders"], lease.id.as_str());
+    assert_eq!(
+        (&told["outcome"], &told["wanted"]),
+        (&"exhausted".into(), &"seat".into())
+    );
+    assert!(told["span"]["request_id"].is_string(), "{told}");
+    let lease_id = lease.id;
+    leases.release(ReleaseRequest { lease_id }).await.unwrap();
+    stop(service).await;
     ground.assert_clean();
 }
 

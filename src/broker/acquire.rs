@@ -5,13 +5,13 @@ use std::time::Duration;
 use tokio::{sync::watch, time::Instant};
 use tracing::Instrument;
 
-use super::{AcquireSpec, Broker, Error, LeaseGuard, idempotence::Name, millis};
+use super::{AcquireSpec, Broker, Error, LeaseGuard, idempotence::Name, millis, refused::Refusal};
 use crate::{
-    browser::{self, BrowserId, Demand, Endpoint, Exit, Kill, LeasedBrowser, Product, cdp::Cdp},
+    browser::{self, BrowserId, Endpoint, Exit, Kill, LeasedBrowser, Product, cdp::Cdp},
     deadline::Deadline,
     drain::Admission,
     lease::{EndReason, Grant, LeaseId, Limits, Now, Record, Spec, Table},
-    metrics::AcquireOutcome,
+    metrics::{AcquireOutcome, Wanted},
     telemetry::SPANS,
 };
 
@@ -78,7 +78,7 @@ impl Drop for Count<'_> {
             self.outcome,
             AcquireOutcome::Exhausted | AcquireOutcome::QueueFull
         ) {
-            metrics.pool_exhausted();
+            metrics.pool_exhausted(Wanted::Lease);
         }
     }
 }
@@ -116,7 +116,8 @@ impl Broker {
             browser::Error::QueueFull(demand) | browser::Error::Exhausted(demand),
         )) = &acquired
         {
-            self.tell_exhaustion(*demand, count.outcome, count.begun.elapsed());
+            let refusal = Refusal::of_browser(Wanted::Lease, *demand, count.outcome.as_str());
+            self.tell_refusal(&refusal, count.begun.elapsed());
         }
         acquired
     }
@@ -155,28 +156,6 @@ impl Broker {
             .await?;
         *lease = Some(leased.grant.clone());
         Ok(leased)
-    }
-
-    /// Who has what others want: for whoever reads the log, not for the caller.
-    fn tell_exhaustion(&self, demand: Demand, outcome: AcquireOutcome, waited: Duration) {
-        const MOST_NAMED: usize = 10;
-        let Some(unsaid) = self.0.refused.now(Instant::now()) else {
-            return;
-        };
-        let (holders, _) = self.list(None, MOST_NAMED, false, |_| true);
-        let holders: Vec<_> = holders.iter().map(|lease| lease.id.to_string()).collect();
-        tracing::warn!(
-            outcome = outcome.as_str(),
-            max_browsers = demand.max,
-            leased = demand.leased,
-            shared = demand.shared,
-            waiting = demand.waiting,
-            queue = demand.queue,
-            waited_millis = millis(waited),
-            holders = holders.join(","),
-            unsaid,
-            "pool.exhausted"
-        );
     }
 
     fn living(&self, id: LeaseId) -> Option<Record<Subject>> {

@@ -11,6 +11,7 @@ mod guard;
 mod health;
 mod history;
 mod idempotence;
+mod refused;
 mod seldom;
 mod spec;
 mod status;
@@ -200,8 +201,12 @@ impl Broker {
         let _running = self.0.drain.admit()?;
         let cut = self.0.drain.cut_token();
         let span = tracing::info_span!(target: SPANS, "fetch");
+        let begun = Instant::now();
         let fetch = self.0.fetcher.fetch(request, deadline).instrument(span);
         let fetched = cut.run_until_cancelled(fetch).await;
+        if let Some(Err(error)) = &fetched {
+            self.fetch_failed(error, begun.elapsed());
+        }
         Ok(fetched.ok_or(Error::Draining)??)
     }
 

@@ -21,8 +21,10 @@ pub struct Status {
     pub seats: usize,
     /// Seats that are taken.
     pub seats_used: usize,
-    /// Callers that wait for a browser or a seat.
-    pub waiting: usize,
+    /// Callers that wait for a lease.
+    pub waiting_leases: usize,
+    /// Callers that wait for a seat.
+    pub waiting_seats: usize,
     /// Launches that succeeded.
     pub launches: u64,
     /// Launches that failed.
@@ -60,7 +62,8 @@ impl Broker {
                 .collect(),
             seats,
             seats_used,
-            waiting: pool.waiting(),
+            waiting_leases: pool.leases_waiting(),
+            waiting_seats: pool.seats_waiting(),
             launches: tally.succeeded,
             launch_failures: tally.failed,
             last_launch_error: tally.last_error.map(|(error, at)| (error.to_string(), at)),
@@ -84,7 +87,7 @@ impl Broker {
             browsers: State::ALL.map(|state| (state.as_str(), status.count(state))),
             contexts_active: status.seats_used as u64,
             leases_active: self.0.lessor.read(Table::active) as u64,
-            acquire_waiting: status.waiting as u64,
+            acquire_waiting: status.waiting() as u64,
             http_active: status.fetches.connections.active,
             http_idle: status.fetches.connections.idle,
             http_waiting: status.fetches.waiting,
@@ -118,6 +121,12 @@ impl Broker {
 }
 
 impl Status {
+    /// Callers that wait for a browser or a seat.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.waiting_leases + self.waiting_seats
+    }
+
     /// How many browsers are in `state`.
     #[must_use]
     pub fn count(&self, state: State) -> u64 {

@@ -22,7 +22,7 @@ pub struct Disk {
     pub free: Option<u64>,
     /// Bytes that the directories of browsers take.
     pub taken: u64,
-    /// Directories of browsers that are gone, still to be removed.
+    /// Directories of browsers or brokers that are gone, still to be removed.
     pub pending: u64,
 }
 

@@ -57,6 +57,15 @@ impl Launches {
         self.0.borrow().clone()
     }
 
+    /// Why the last launch failed, when none has succeeded since.
+    pub(super) fn failing(&self) -> Option<Arc<launch::Error>> {
+        let tally = self.0.borrow();
+        let error = tally.last_error.as_ref();
+        error
+            .map(|(error, _)| Arc::clone(error))
+            .filter(|_| tally.failed_in_a_row > 0)
+    }
+
     /// How long to wait before the next launch: nothing after a success, ever longer after each
     /// failure, so that a browser that cannot start does not keep the machine busy.
     pub(super) fn pause(&self) -> Duration {
@@ -141,9 +150,11 @@ mod tests {
         }
         launches.failed(error());
         assert!(failures.next().await.is_some());
+        assert!(launches.failing().is_some());
         assert!(launches.pause() > Duration::from_millis(100));
         launches.succeeded();
         assert_eq!(launches.pause(), Duration::ZERO);
         assert_eq!(launches.tally().failed, u64::from(HOPELESS));
+        assert!(launches.failing().is_none());
     }
 }

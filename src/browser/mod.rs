@@ -36,6 +36,7 @@ mod starter;
 mod storage_state;
 mod supervisor;
 mod upkeep;
+mod view;
 mod visit;
 
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub use place::{Demand, Place};
 pub use pool::{Config, Pool};
 pub use process::{Exit, Kill};
 pub use profile::{Profile, Proxy, Viewport};
-pub use queue::Position;
+pub use queue::{Position, Purpose};
 pub use registry::{Seen, State};
 pub use rundir::{Error as RunDirError, RunDir, Swept};
 pub use seats::Seat;

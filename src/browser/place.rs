@@ -6,7 +6,7 @@ use super::{
     Error, Profile,
     leased::LeasedBrowser,
     pool::Pool,
-    queue::{Position, Slot, Ticket},
+    queue::{Position, Purpose, Slot, Ticket},
 };
 use crate::deadline::Deadline;
 
@@ -19,9 +19,13 @@ pub struct Demand {
     pub leased: usize,
     /// Browsers that serve fetches.
     pub shared: usize,
-    /// Callers that wait.
+    /// Browsers that are not up yet.
+    pub starting: usize,
+    /// Browsers that are about to be gone, to make room for others.
+    pub retiring: usize,
+    /// Callers that wait for the same: a lease, or a seat.
     pub waiting: usize,
-    /// Callers that may wait.
+    /// Callers that may.
     pub queue: usize,
 }
 
@@ -29,9 +33,17 @@ impl std::fmt::Display for Demand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} of {} browsers are leased, {} serve fetches, {} wait in the queue of {}",
-            self.leased, self.max, self.shared, self.waiting, self.queue
-        )
+            "{} of {} browsers are leased, {} serve fetches",
+            self.leased, self.max, self.shared
+        )?;
+        // With these a retry helps sooner than the ends of leases tell.
+        if self.starting > 0 {
+            write!(f, ", {} starting", self.starting)?;
+        }
+        if self.retiring > 0 {
+            write!(f, ", {} being replaced", self.retiring)?;
+        }
+        write!(f, ", {} wait in the queue of {}", self.waiting, self.queue)
     }
 }
 
@@ -59,7 +71,7 @@ impl Place {
     ///
     /// # Errors
     /// [`Error::Exhausted`] when `until` came first, [`Error::Unavailable`] when browsers cannot
-    /// be launched, [`Error::Passed`], [`Error::Draining`].
+    /// be launched, or could not since the last failure; [`Error::Passed`], [`Error::Draining`].
     ///
     /// # Cancel safety
     /// Yes: the place is given up, a browser already taken goes back or is destroyed.
@@ -70,13 +82,13 @@ impl Place {
         deadline: Deadline,
     ) -> Result<LeasedBrowser, Error> {
         if let Some(ticket) = &self.ticket {
-            let exhausted = |_passed| Error::Exhausted(self.pool.demand());
+            let in_vain = |_passed| self.pool.in_vain(Purpose::Lease);
             // Whoever asks not to wait still gets the one look that needs no wait.
-            let turn = until.bound(ticket.turn()).await.map_err(exhausted)?;
+            let turn = until.bound(ticket.turn()).await.map_err(in_vain)?;
             self.slot = turn;
         }
         self.ticket = None;
-        let taken = self.pool.take(until, deadline).await?;
+        let taken = self.pool.take(Purpose::Lease, until, deadline).await?;
         let leased = LeasedBrowser::new(self.pool.clone(), taken, self.slot.take());
         if profile.is_plain() {
             return Ok(leased);
@@ -88,10 +100,10 @@ impl Place {
         self.pool.0.drain.spawn(async move {
             let _ = give.send(leased.relaunch(&profile).await);
         });
-        let relaunched = deadline
-            .bound(relaunched)
-            .await
-            .map_err(|_| Error::Passed)?;
+        let relaunched = deadline.bound(relaunched).await.map_err(|_passed| {
+            let failing = self.pool.launch_failure();
+            failing.unwrap_or(Error::Passed)
+        })?;
         relaunched.unwrap_or(Err(Error::Draining))
     }
 }

@@ -15,15 +15,14 @@ use super::{
     canary::{self, Canary},
     cdp,
     chrome::{Browser, BrowserId},
-    disk::{self, Disk, DiskWatch},
+    disk::{self, DiskWatch},
     guest::Claim,
     launch::{self, Launcher},
-    launches::Launches,
     leaks::{self, LeakWatch},
-    place::{Demand, Place},
+    place::Place,
     process::Kill,
     queue::{Purpose, Queue, Slot},
-    registry::{Registry, Seen, State},
+    registry::{Registry, State},
     rundir::RunDir,
     seats::Seats,
     starter::Starter,
@@ -32,7 +31,6 @@ use super::{
 use crate::{
     deadline::Deadline,
     drain::Drain,
-    health::{self, Leaks},
     metrics::{Metrics, Retire},
 };
 
@@ -200,80 +198,13 @@ impl Pool {
             Some(_) => None,
             None => {
                 let ticket = self.0.queue.join(Purpose::Lease);
-                Some(ticket.map_err(|_full| Error::QueueFull(self.demand()))?)
+                Some(ticket.map_err(|_full| self.full(Purpose::Lease))?)
             }
         };
         if ticket.is_some() {
             self.settle();
         }
         Ok(Place::new(self.clone(), slot, ticket))
-    }
-
-    /// How many browsers there are, of which state.
-    #[must_use]
-    pub fn seen(&self) -> Vec<Seen> {
-        self.0.registry.seen()
-    }
-
-    /// Dead children nobody had reaped when last counted, and those of them that had been there
-    /// at the count before.
-    #[must_use]
-    pub fn zombies(&self) -> (u64, u64) {
-        self.0.registry.zombies()
-    }
-
-    /// What the kernel shows and nobody owns.
-    #[must_use]
-    pub fn leaks(&self) -> Leaks {
-        self.0.leaks.counts()
-    }
-
-    /// The page that is loaded now and then.
-    #[must_use]
-    pub fn canary(&self) -> health::Canary {
-        self.0.canary.seen(self.0.config.canary_interval)
-    }
-
-    /// The numbers behind a refusal.
-    #[must_use]
-    pub fn demand(&self) -> Demand {
-        Demand {
-            max: self.0.config.max_browsers as usize,
-            leased: self.0.registry.count(State::Leased),
-            shared: self.0.registry.count(State::Shared),
-            waiting: self.waiting(),
-            queue: self.0.queue.limit(),
-        }
-    }
-
-    /// How many callers wait for a browser or a seat.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.0.queue.leases_waiting() + self.0.seats.waiting()
-    }
-
-    /// How launches go.
-    #[must_use]
-    pub fn launches(&self) -> &Launches {
-        self.0.starter.launches()
-    }
-
-    /// The configuration.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.0.config
-    }
-
-    /// How many browser directories are on disk.
-    #[must_use]
-    pub fn directories(&self) -> usize {
-        self.0.run_dir.browsers()
-    }
-
-    /// The disk that browsers keep their directories on.
-    #[must_use]
-    pub fn disk(&self) -> Disk {
-        self.0.disk.seen(&self.0.run_dir)
     }
 
     /// Retires the browser `id`: an idle one at once, a shared one after its running fetches. A
@@ -288,18 +219,23 @@ impl Pool {
         if state == Some(State::Leased) {
             return Err(Error::Leased(id));
         }
-        browser.condemn(Retire::Age);
+        browser.condemn(Retire::Operator);
         self.settle();
         self.0.starter.bell().notify_one();
         Ok(())
     }
 
-    /// Takes a browser that has just answered, with `slot` as the right to one. `until` bounds the
-    /// wait for it, `deadline` the whole.
+    /// Takes a browser that has just answered, for `purpose`; the caller has the slot that is the right
+    /// to one. `until` bounds the wait for it, `deadline` the whole.
     ///
     /// # Cancel safety
     /// Yes: the browser goes back.
-    pub(super) async fn take(&self, until: Deadline, deadline: Deadline) -> Result<Taken, Error> {
+    pub(super) async fn take(
+        &self,
+        purpose: Purpose,
+        until: Deadline,
+        deadline: Deadline,
+    ) -> Result<Taken, Error> {
         let mut failures = self.0.starter.launches().watch();
         let cut = self.0.drain.cut_token();
         loop {
@@ -322,7 +258,7 @@ impl Pool {
                 },
                 () = cut.cancelled() => return Err(Error::Draining),
                 () = tokio::time::sleep_until(until.instant()) => {
-                    return Err(Error::Exhausted(self.demand()));
+                    return Err(self.in_vain(purpose));
                 }
             };
             drop(wants);

@@ -19,10 +19,10 @@ pub(super) type Slot = OwnedSemaphorePermit;
 
 /// What a place is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub enum Purpose {
     /// A lease: somebody is waiting.
     Lease,
-    /// Another shared browser: those who wait are counted where seats are given.
+    /// Another shared browser, for seats: those who wait are counted where seats are given.
     Seats,
 }
 

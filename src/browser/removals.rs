@@ -29,16 +29,20 @@ struct Pending {
 }
 
 impl Removals {
-    /// Removes the directory of a browser that is gone; what cannot be removed is tried again by
-    /// [`Removals::retry`]. Blocking.
-    pub(super) fn remove(&self, dir: &Path, now: Instant) {
+    /// Removes the directory of a browser or broker that is gone, and tells whether it is; what cannot be
+    /// removed is tried again by [`Removals::retry`]. Blocking.
+    pub(super) fn remove(&self, dir: &Path, now: Instant) -> bool {
         match fs::remove_dir_all(dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => self.failed(dir, &error, now),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                self.failed(dir, &error, now);
+                false
+            }
             Ok(()) | Err(_) => {
                 if let Some(pending) = self.0.lock().remove(dir) {
                     let tries = pending.tries;
                     tracing::info!(path = %dir.display(), tries, "run_dir.removed_late");
                 }
+                true
             }
         }
     }

@@ -32,7 +32,7 @@ pub struct RunDir {
 /// What a sweep found and removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Instance directories of dead brokers.
+    /// Instance directories of dead brokers that were removed.
     pub instances: usize,
     /// Processes that still ran in them.
     pub processes: usize,
@@ -60,7 +60,8 @@ impl RunDir {
             )
     }
 
-    /// Sweeps what dead brokers left below `root` and claims an instance directory there.
+    /// Sweeps what dead brokers left below `root` and claims an instance directory there. What cannot be
+    /// removed is tried again later: nobody else's ruin keeps a broker from its work.
     ///
     /// # Errors
     /// When the directory cannot be made, locked or written to, or belongs to another user.
@@ -75,7 +76,8 @@ impl RunDir {
         let gate = File::create(root.join(LOCK)).map_err(at(&root))?;
         let _gate = Flock::lock(gate, FlockArg::LockExclusive)
             .map_err(|(_, errno)| at(&root)(errno.into()))?;
-        let swept = sweep(&root).map_err(at(&root))?;
+        let removals = Removals::default();
+        let swept = sweep(&root, &removals).map_err(at(&root))?;
         // The number alone would not do: brokers in two containers may share a run directory.
         let tag: u32 = rand::random();
         let instance = root.join(format!("{}-{tag:08x}", std::process::id()));
@@ -85,7 +87,7 @@ impl RunDir {
             .map_err(|(_, errno)| at(&instance)(errno.into()))?;
         let dir = Self {
             instance,
-            removals: Removals::default(),
+            removals,
             _lock: lock,
         };
         Ok((dir, swept))
@@ -152,16 +154,26 @@ impl Drop for RunDir {
 }
 
 /// Kills what still runs in the instances of dead brokers and removes their files.
-fn sweep(root: &Path) -> io::Result<Swept> {
+fn sweep(root: &Path, removals: &Removals) -> io::Result<Swept> {
     let mut swept = Swept::default();
     for instance in subdirectories(root)? {
-        let lock = File::create(instance.join(LOCK))?;
+        let lock = instance.join(LOCK);
+        // One that cannot be written to can be locked all the same.
+        let lock = match File::create(&lock).or_else(|_| File::open(&lock)) {
+            Ok(lock) => lock,
+            Err(error) => {
+                // It may be somebody's who lives: that cannot be told.
+                tracing::warn!(path = %instance.display(), %error, "run_dir.not_swept");
+                continue;
+            }
+        };
         let Ok(_dead) = Flock::lock(lock, FlockArg::LockExclusiveNonblock) else {
             continue;
         };
-        swept.instances += 1;
         swept.processes += census::kill_all_below(&instance, Duration::from_secs(5));
-        fs::remove_dir_all(&instance)?;
+        if removals.remove(&instance, Instant::now()) {
+            swept.instances += 1;
+        }
     }
     Ok(swept)
 }

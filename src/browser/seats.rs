@@ -99,7 +99,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::QueueFull`], [`Error::Exhausted`] at the deadline, [`Error::Unavailable`] when
-    /// browsers cannot be launched, [`Error::Draining`].
+    /// browsers cannot be launched, or could not at the deadline, [`Error::Draining`].
     ///
     /// # Cancel safety
     /// Yes: the place is given up; a seat given at that moment goes to the next.
@@ -129,7 +129,7 @@ impl Pool {
             }
             if state.waiting_now() >= self.0.queue.limit() && self.0.queue.is_exhausted() {
                 drop(state);
-                return Err(Error::QueueFull(self.demand()));
+                return Err(self.full(Purpose::Seats));
             }
             let (give, seat) = oneshot::channel();
             state.waiting.push_back(give);
@@ -142,7 +142,7 @@ impl Pool {
         match seat {
             Ok(Ok(seat)) => seat,
             Ok(Err(_pool_gone)) => Err(Error::Draining),
-            Err(_passed) => Err(Error::Exhausted(self.demand())),
+            Err(_passed) => Err(self.in_vain(Purpose::Seats)),
         }
     }
 
@@ -200,13 +200,13 @@ impl Pool {
             Some(slot) => slot,
             None => {
                 let ticket = self.0.queue.join(Purpose::Seats);
-                let ticket = ticket.map_err(|_full| Error::QueueFull(self.demand()))?;
+                let ticket = ticket.map_err(|_full| self.full(Purpose::Seats))?;
                 ticket.turn().await.ok_or(Error::Draining)?
             }
         };
         // Whoever made this opener may leave while others wait: a launch has its own bound.
         let bound = Deadline::after(self.0.config.launch.timeout * 2).max(deadline);
-        Ok((self.take(bound, bound).await?, slot))
+        Ok((self.take(Purpose::Seats, bound, bound).await?, slot))
     }
 
     async fn nobody_waits(&self) {

@@ -7,7 +7,8 @@ use super::CacheConfig;
 /// The bounds of fetching.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// HTTP requests at once, and connections; beyond it the longest idle one is closed.
+    /// HTTP requests at once, and connections: while there are more, that of a request is closed with
+    /// its answer instead of kept.
     pub max_connections: usize,
     /// Idle connections kept for each host.
     pub max_idle_per_host: usize,

@@ -3,7 +3,10 @@
 use std::io::ErrorKind;
 
 use super::connector::TooSlow;
-use crate::browser::{self, page};
+use crate::{
+    browser::{self, page},
+    metrics::Wanted,
+};
 
 /// Why there is no answer to a fetch. What an origin answers is data, whatever its status.
 #[derive(Debug, thiserror::Error)]
@@ -11,11 +14,25 @@ pub enum Error {
     /// There is no browser for it.
     #[error(transparent)]
     Browser(#[from] browser::Error),
-    /// Too many fetches wait already.
-    #[error("the queue is full: {waiting} fetches wait")]
+    /// Too many fetches wait already for the same.
+    #[error("the queue is full: {waiting} fetches wait for their {}", turn(*.wanted))]
     QueueFull {
+        /// What for.
+        wanted: Wanted,
         /// How many.
         waiting: u64,
+        /// How many may.
+        queue: u64,
+    },
+    /// It was not this fetch's turn before its deadline.
+    #[error("no turn came in time: {waiting} fetches wait for their {}", turn(*.wanted))]
+    Exhausted {
+        /// What for.
+        wanted: Wanted,
+        /// How many wait.
+        waiting: u64,
+        /// How many may.
+        queue: u64,
     },
     /// The browser died under it.
     #[error("the browser was lost during the fetch: {0}")]
@@ -73,6 +90,7 @@ impl Error {
     pub const fn outcome(&self) -> &'static str {
         match self {
             Self::QueueFull { .. }
+            | Self::Exhausted { .. }
             | Self::Browser(browser::Error::QueueFull(_) | browser::Error::Exhausted(_)) => {
                 "pool_exhausted"
             }
@@ -92,6 +110,18 @@ impl Error {
             Self::Protocol(_) | Self::TooManyRedirects { .. } => "origin_protocol",
             Self::TooLarge { .. } | Self::TooComplex(_) => "too_large",
             Self::BadRequest(..) => "bad_request",
+        }
+    }
+
+    /// What there was no room for, when that is why.
+    #[must_use]
+    pub const fn refused(&self) -> Option<Wanted> {
+        match self {
+            Self::QueueFull { wanted, .. } | Self::Exhausted { wanted, .. } => Some(*wanted),
+            Self::Browser(browser::Error::QueueFull(_) | browser::Error::Exhausted(_)) => {
+                Some(Wanted::Seat)
+            }
+            _ => None,
         }
     }
 
@@ -140,6 +170,13 @@ impl Error {
                 Self::Protocol(error.to_string())
             }
         }
+    }
+}
+
+const fn turn(wanted: Wanted) -> &'static str {
+    match wanted {
+        Wanted::Http => "HTTP requests",
+        Wanted::Page | Wanted::Seat | Wanted::Lease => "pages",
     }
 }
 
@@ -214,7 +251,16 @@ mod tests {
         let errors = [
             Error::Browser(browser::Error::Draining),
             Error::Browser(browser::Error::Passed),
-            Error::QueueFull { waiting: 1 },
+            Error::QueueFull {
+                wanted: Wanted::Http,
+                waiting: 1,
+                queue: 1,
+            },
+            Error::Exhausted {
+                wanted: Wanted::Page,
+                waiting: 1,
+                queue: 1,
+            },
             Error::Lost(String::new()),
             Error::Dns(String::new()),
             Error::Refused(String::new()),

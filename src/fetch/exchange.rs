@@ -14,7 +14,7 @@ use super::{
     proxy::{Proxy, basic, percent_decoded},
     redirect::Hop,
 };
-use crate::deadline::Deadline;
+use crate::{deadline::Deadline, metrics::Wanted};
 
 /// What a client without wishes accepts: origins that look at it send their page.
 const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -133,7 +133,8 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<Begun, Error> {
         let began = Instant::now();
-        let permit = self.permits.acquire(deadline).await?;
+        let permit = self.permits.acquire(deadline).await;
+        let permit = permit.map_err(|no_turn| no_turn.of(Wanted::Http))?;
         let queue = began.elapsed();
         let client = self.clients.of(proxy).map_err(|error| {
             let why = Error::of_http(&error).to_string();

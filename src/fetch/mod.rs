@@ -31,6 +31,7 @@ mod http;
 mod in_browser;
 mod judge;
 mod judge_page;
+mod load;
 mod marks;
 mod obtain;
 mod permits;
@@ -75,6 +76,7 @@ pub use self::{
     cookies::Cookie,
     error::Error,
     in_browser::{Area, Blocking, ColorScheme, InBrowser, Media, Pdf, Rect, Resource},
+    load::Load,
     proxy::Proxy,
     recent::Latency,
     request::{
@@ -85,29 +87,6 @@ pub use self::{
     verdict::Verdict,
 };
 use crate::{browser::Pool, deadline::Deadline, drain::Drain, metrics::Metrics};
-
-/// How busy fetching is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// HTTP requests that run.
-    pub active: u64,
-    /// HTTP requests that wait for a connection permit.
-    pub waiting: u64,
-    /// HTTP requests that may wait.
-    pub queue: u64,
-    /// HTTP requests there may be at once.
-    pub limit: u64,
-    /// The connections of the HTTP client.
-    pub connections: ConnectionCounts,
-    /// Requests that the HTTP client sent.
-    pub requests: u64,
-    /// The cache.
-    pub cache: CacheLoad,
-    /// Fetches that ended, both ways.
-    pub total: u64,
-    /// Those of them that failed or were cancelled.
-    pub failed: u64,
-}
 
 /// Answers fetches; clones share one.
 #[derive(Clone, Debug)]
@@ -189,22 +168,6 @@ impl Fetcher {
         Ok(response)
     }
 
-    /// How busy fetching is.
-    #[must_use]
-    pub fn load(&self) -> Load {
-        Load {
-            active: self.0.permits.active(),
-            waiting: self.0.permits.waiting(),
-            queue: self.0.config.queue as u64,
-            limit: self.0.permits.limit(),
-            connections: self.0.connections.counts(),
-            requests: self.0.requests.load(Ordering::Relaxed),
-            cache: self.0.cache.as_ref().map(Cache::load).unwrap_or_default(),
-            total: self.0.total.load(Ordering::Relaxed),
-            failed: self.0.failed.load(Ordering::Relaxed),
-        }
-    }
-
     /// How long fetches took in the last minute.
     #[must_use]
     pub fn latency(&self) -> Latency {
@@ -275,7 +238,9 @@ impl Fetcher {
         if size <= A_WHILE {
             return Ok(work());
         }
-        let permit = self.0.readers.acquire(deadline).await?;
+        let permit = self.0.readers.acquire(deadline).await;
+        // No queue is too long here: it is the time that was not enough.
+        let permit = permit.map_err(|_passed| Error::Passed)?;
         let work = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(permit);

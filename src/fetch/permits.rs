@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Error;
-use crate::deadline::Deadline;
+use crate::{deadline::Deadline, metrics::Wanted};
 
 /// Room for so many at once, first come, first served.
 #[derive(Clone, Debug)]
@@ -18,6 +18,39 @@ pub(super) struct Permits {
     queue: u64,
     free: Arc<Semaphore>,
     waiting: Arc<AtomicU64>,
+}
+
+/// There was no turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoTurn {
+    /// The deadline passed; else too many waited already.
+    pub(super) passed: bool,
+    waiting: u64,
+    queue: u64,
+}
+
+impl NoTurn {
+    /// What a fetch is told that wanted `wanted`.
+    pub(super) const fn of(self, wanted: Wanted) -> Error {
+        let Self {
+            passed,
+            waiting,
+            queue,
+        } = self;
+        if passed {
+            Error::Exhausted {
+                wanted,
+                waiting,
+                queue,
+            }
+        } else {
+            Error::QueueFull {
+                wanted,
+                waiting,
+                queue,
+            }
+        }
+    }
 }
 
 impl Permits {
@@ -32,23 +65,29 @@ impl Permits {
     }
 
     /// # Errors
-    /// [`Error::QueueFull`] at once when too many wait; [`Error::Passed`] at the deadline.
+    /// [`NoTurn`] at once when too many wait, else at the deadline.
     ///
     /// # Cancel safety
     /// Yes: the place in the queue is lost.
-    pub(super) async fn acquire(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, Error> {
+    pub(super) async fn acquire(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, NoTurn> {
         let free = Arc::clone(&self.free);
         if let Ok(permit) = Arc::clone(&free).try_acquire_owned() {
             return Ok(permit);
         }
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waits = Waits(&self.waiting);
+        let no_turn = |passed, waiting| NoTurn {
+            passed,
+            waiting,
+            queue: self.queue,
+        };
         if waiting >= self.queue {
-            return Err(Error::QueueFull { waiting });
+            return Err(no_turn(false, waiting));
         }
         let permit = deadline.bound(free.acquire_owned()).await;
         // Nobody closes the semaphore; if somebody did, nothing could be had of it either.
-        permit.ok().and_then(Result::ok).ok_or(Error::Passed)
+        let permit = permit.ok().and_then(Result::ok);
+        permit.ok_or_else(|| no_turn(true, self.waiting()))
     }
 
     pub(super) fn active(&self) -> u64 {
@@ -86,7 +125,7 @@ mod tests {
         let refused = permits
             .acquire(Deadline::after(Duration::from_secs(1)))
             .await;
-        assert!(matches!(refused, Err(Error::Passed)));
+        assert!(matches!(refused, Err(NoTurn { passed: true, .. })));
         let waiting = permits.acquire(Deadline::after(Duration::from_secs(9)));
         tokio::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());

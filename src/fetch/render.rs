@@ -14,10 +14,11 @@ use super::{
 };
 use crate::{
     browser::{
-        self, BrowserId, Seat,
+        BrowserId, Seat,
         page::{self, Conditions, Document, Page, PageOptions, Want},
     },
     deadline::Deadline,
+    metrics::Wanted,
 };
 
 /// A page that was lost is tried once more when so much of the deadline is left.
@@ -38,10 +39,10 @@ impl Fetcher {
     ) -> Result<Response, Error> {
         let began = Instant::now();
         let turn = self.0.pages.acquire(deadline).await;
-        let _turn = turn.map_err(|error| match error {
-            // The caller waited for a browser's room, whoever keeps the queue.
-            Error::Passed => Error::Browser(browser::Error::Exhausted(self.0.pool.demand())),
-            error => error,
+        let _turn = turn.map_err(|no_turn| {
+            // Those in front may have kept their turns for want of a browser.
+            let failing = self.0.pool.launch_failure().filter(|_| no_turn.passed);
+            failing.map_or_else(|| no_turn.of(Wanted::Page), Error::Browser)
         })?;
         let mut queue = began.elapsed();
         let mut lost: Option<(BrowserId, String)> = None;

@@ -74,7 +74,12 @@ impl Thresholds {
         if canary.enabled && stale {
             verdict.worsen(Unhealthy, Reason::CanaryStale);
         }
-        if self.is_full(pool.waiting, pool.queue) {
+        // Each may be as long as the queue, and refuses only when it is by itself.
+        let queues = [pool.waiting_leases, pool.waiting_seats, pool.waiting_pages];
+        if queues
+            .iter()
+            .any(|waiting| self.is_full(*waiting, pool.queue))
+        {
             verdict.worsen(Degraded, Reason::QueueFull);
         }
         verdict
@@ -218,17 +223,37 @@ mod tests {
             ),
             // Capacity is not health.
             (
-                |c| (c.browser_pool.available, c.browser_pool.waiting) = (0, 7),
+                |c| (c.browser_pool.available, c.browser_pool.waiting_leases) = (0, 7),
+                [OK; 5],
+                &[],
+            ),
+            // Three queues, each of which may be as long: full together is full nowhere.
+            (
+                |c| {
+                    let pool = &mut c.browser_pool;
+                    (pool.waiting_leases, pool.waiting_seats) = (7, 7);
+                    (pool.waiting_pages, pool.waiting) = (7, 14);
+                },
                 [OK; 5],
                 &[],
             ),
             (
-                |c| c.browser_pool.waiting = 8,
+                |c| c.browser_pool.waiting_leases = 8,
                 [Degraded, OK, OK, OK, OK],
                 &[Reason::QueueFull],
             ),
             (
-                |c| (c.browser_pool.waiting, c.browser_pool.queue) = (0, 0),
+                |c| c.browser_pool.waiting_seats = 8,
+                [Degraded, OK, OK, OK, OK],
+                &[Reason::QueueFull],
+            ),
+            (
+                |c| c.browser_pool.waiting_pages = 8,
+                [Degraded, OK, OK, OK, OK],
+                &[Reason::QueueFull],
+            ),
+            (
+                |c| (c.browser_pool.waiting_leases, c.browser_pool.queue) = (0, 0),
                 [OK; 5],
                 &[],
             ),

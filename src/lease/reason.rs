@@ -13,9 +13,10 @@ pub enum EndReason {
     Detached,
     /// The client that held it vanished: crash, cut network, cancelled call.
     ClientGone,
-    /// The browser exited by itself.
+    /// The browser exited by itself, or somebody else killed it, the kernel for memory included: a
+    /// counter of the control group cannot tell whether it was the browser or one of its renderers.
     BrowserCrashed,
-    /// The browser took more memory than it may, or the kernel killed it for memory.
+    /// The browser took more memory than it may, and Berth killed it.
     OomKilled,
     /// The browser no longer answered.
     HungKilled,

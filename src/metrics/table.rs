@@ -117,8 +117,8 @@ pub const TABLE: &[Def] = &[
     ),
     counter(
         "berth_pool_exhausted_total",
-        &[],
-        "Requests sent away because every browser was taken.",
+        &["wanted"],
+        "Requests sent away because there was no room for them, by what they wanted.",
     ),
     counter(
         "berth_leases_ended_total",
@@ -227,7 +227,7 @@ pub const TABLE: &[Def] = &[
     gauge(
         "berth_browser_dirs_pending",
         |s| float(s.browser_dirs_pending),
-        "Directories of browsers that are gone, which could not be removed yet.",
+        "Directories of browsers or brokers that are gone, which could not be removed yet.",
     ),
     optional(
         "berth_disk_free_bytes",

@@ -28,7 +28,7 @@ macro_rules! words {
 
 words! {
     /// Why a browser was retired.
-    Retire: 9 {
+    Retire: 10 {
         /// It grew older than it may.
         Age = "age",
         /// It was used as often as it may be.
@@ -45,6 +45,8 @@ words! {
         Leased = "leased",
         /// It took more memory than it may.
         Memory = "memory",
+        /// An operator retired it.
+        Operator = "operator",
         /// The broker shut down.
         Drain = "drain",
     }
@@ -79,6 +81,20 @@ words! {
         Deadline = "deadline",
         /// The request made no sense.
         Invalid = "invalid",
+    }
+}
+
+words! {
+    /// What a caller was refused, for there was no room.
+    Wanted: 4 {
+        /// A browser of its own.
+        Lease = "lease",
+        /// Room for a page in a shared browser.
+        Seat = "seat",
+        /// A turn among the pages there may be at once.
+        Page = "page",
+        /// A turn among the HTTP requests there may be at once.
+        Http = "http",
     }
 }
 

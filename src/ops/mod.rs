@@ -148,7 +148,10 @@ mod tests {
         let (status, kind, body) = ask("/metrics", Health::default()).await;
         assert_eq!(status.as_u16(), 200);
         assert_eq!(kind, "text/plain; version=0.0.4");
-        assert!(body.contains("berth_pool_exhausted_total 0"), "{body}");
+        assert!(
+            body.contains("berth_pool_exhausted_total{wanted=\"lease\"} 0"),
+            "{body}"
+        );
     }
 
     #[tokio::test]

@@ -115,7 +115,7 @@ impl Picture {
             browsers: status.browsers.iter().map(browser).collect(),
             leases_total: leases.len(),
             leases: leases.iter().take(MOST_LEASES).map(lease).collect(),
-            waiting: status.waiting,
+            waiting: status.waiting(),
             queue: config.queue,
             fetches: Fetches {
                 total: status.fetches.total,

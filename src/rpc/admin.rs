@@ -69,7 +69,7 @@ impl Admin {
             running: narrow(self.broker.drain().running()),
             browsers: status.browsers.iter().map(browser).collect(),
             max_browsers: config.max_browsers,
-            waiting: narrow(status.waiting),
+            waiting: narrow(status.waiting()),
             queue: narrow(config.queue),
             leases: leases
                 .iter()

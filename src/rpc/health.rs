@@ -124,9 +124,9 @@ fn log_changes(before: &Health, now: &Health) {
         if was == is {
             continue;
         }
-        let (from, to, reasons) = (was.status.as_str(), is.status.as_str(), &is.reasons);
+        let (from, to, reasons) = (was.status.as_str(), is.status.as_str(), is.words());
         // An end of trouble is as worth a look as its beginning.
-        tracing::warn!(check, from, to, ?reasons, "health.changed");
+        tracing::warn!(check, from, to, reasons, "health.changed");
     }
 }
 

@@ -107,7 +107,7 @@ pub async fn serve(
         .add_service(fetches.max_decoding_message_size(limit))
         .add_service(admin.max_decoding_message_size(limit))
         .add_service(pages.max_decoding_message_size(limit))
-        .add_service(health.service());
+        .add_service(health.service().max_decoding_message_size(limit));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
@@ -115,7 +115,9 @@ pub async fn serve(
     };
     match (reflection().build_v1(), reflection().build_v1alpha()) {
         (Ok(v1), Ok(v1alpha)) => {
-            routes.add_service(v1).add_service(v1alpha);
+            routes
+                .add_service(v1.max_decoding_message_size(limit))
+                .add_service(v1alpha.max_decoding_message_size(limit));
         }
         (Err(error), _) | (_, Err(error)) => {
             tracing::error!(%error, "reflection is off: its descriptors cannot be read");
@@ -128,7 +130,7 @@ pub async fn serve(
         .http2_max_header_list_size(METADATA)
         // A burst of cancelled calls must not cost a client its connection, and so its held leases.
         .http2_max_pending_accept_reset_streams(Some(STREAMS as usize))
-        .layer(Observe::new(metrics))
+        .layer(Observe::new(metrics, limit))
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(
             incoming::connections(listener, options.max_connections),

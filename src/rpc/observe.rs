@@ -1,4 +1,5 @@
-//! Around every call: its request id, its span, its metric, and the bond of a grant.
+//! Around every call: its request id, its span, its metric, the bond of a grant, and a reason for what
+//! the transport itself refuses.
 
 use std::{
     pin::Pin,
@@ -16,6 +17,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use super::status;
 use crate::{broker::LeaseGuard, metrics::Metrics, telemetry};
 
 /// The header that carries a call's id, in and out.
@@ -41,6 +43,7 @@ impl Carried {
 #[derive(Clone, Debug)]
 pub(super) struct Observe {
     metrics: Metrics,
+    max_message_size: usize,
 }
 
 /// A service whose every call is observed.
@@ -48,6 +51,7 @@ pub(super) struct Observe {
 pub(super) struct Observed<S> {
     inner: S,
     metrics: Metrics,
+    max_message_size: usize,
 }
 
 /// Counts a call when dropped, as CANCELLED unless it is known how it ended.
@@ -67,11 +71,16 @@ struct Answer {
     body: Body,
     count: Count,
     carried: Option<Carried>,
+    max_message_size: usize,
 }
 
 impl Observe {
-    pub(super) fn new(metrics: Metrics) -> Self {
-        Self { metrics }
+    /// `max_message_size` is what the services behind take.
+    pub(super) fn new(metrics: Metrics, max_message_size: usize) -> Self {
+        Self {
+            metrics,
+            max_message_size,
+        }
     }
 }
 
@@ -82,6 +91,7 @@ impl<S> Layer<S> for Observe {
         Observed {
             inner,
             metrics: self.metrics.clone(),
+            max_message_size: self.max_message_size,
         }
     }
 }
@@ -121,11 +131,13 @@ where
         };
         let answer = self.inner.call(request).instrument(trace);
         let answer = answer.instrument(span);
+        let max_message_size = self.max_message_size;
         Box::pin(async move {
             let mut count = count;
             let mut response = answer.await?;
             response.headers_mut().insert(REQUEST_ID, id);
             // A call that fails has its status here, not behind a body.
+            explain(response.headers_mut(), max_message_size);
             count.code = code(response.headers());
             let carried = response.extensions_mut().remove::<Carried>();
             Ok(response.map(|body| {
@@ -133,6 +145,7 @@ where
                     body,
                     count,
                     carried,
+                    max_message_size,
                 })
             }))
         })
@@ -150,6 +163,14 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
+/// Gives a status of the transport's own the reason that every error has.
+fn explain(headers: &mut HeaderMap, max_message_size: usize) {
+    if let Some(status) = status::message_too_large(headers, max_message_size) {
+        // What cannot be written leaves the transport's own words.
+        let _ = status.add_header(headers);
+    }
+}
+
 fn code(headers: &HeaderMap) -> Option<Code> {
     let status = headers.get("grpc-status")?;
     Some(Code::from_bytes(status.as_bytes()))
@@ -165,10 +186,11 @@ impl http_body::Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
         let this = self.get_mut();
         let _entered = (this.count.span.enter(), this.count.trace.enter());
-        let frame = Pin::new(&mut this.body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &frame
-            && let Some(trailers) = frame.trailers_ref()
+        let mut frame = Pin::new(&mut this.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
         {
+            explain(trailers, this.max_message_size);
             // The trailers are the end of every answer: the transport has it.
             this.count.code = code(trailers);
             if let Some(guard) = this

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -11,6 +12,7 @@ use crate::{
     browser::{self, Demand},
     fetch,
     lease::{self, EndReason},
+    metrics::Wanted,
     proto::{ErrorReason, FetchFailure},
 };
 
@@ -33,6 +35,8 @@ struct Answer {
     metadata: HashMap<String, String>,
     retry: Option<Duration>,
     violations: Vec<Violation>,
+    /// What there was too little of.
+    quota: Option<&'static str>,
 }
 
 /// When a caller may try again whose browser died: another takes its place.
@@ -49,6 +53,7 @@ impl Answer {
             metadata: HashMap::new(),
             retry: None,
             violations: Vec::new(),
+            quota: None,
         }
     }
 
@@ -73,8 +78,8 @@ impl Answer {
         for wrong in self.violations {
             details.add_bad_request_violation(wrong.field, wrong.why);
         }
-        if self.reason == ErrorReason::PoolExhausted {
-            details.add_quota_failure_violation("berth:browsers", self.message.clone());
+        if let Some(subject) = self.quota {
+            details.add_quota_failure_violation(subject, self.message.clone());
         }
         Status::with_error_details(self.code, self.message, details)
     }
@@ -98,6 +103,23 @@ pub(super) fn failure(status: &Status) -> FetchFailure {
         message: status.message().into(),
         retry_delay: retry.and_then(to_proto),
     }
+}
+
+/// What the transport says of a message longer than `limit` bytes, with the reason that every error
+/// has. `None` for any other answer.
+pub(super) fn message_too_large(headers: &HeaderMap, limit: usize) -> Option<Status> {
+    let code = headers.get(Status::GRPC_STATUS)?;
+    // The codec alone answers with this code, and it knows of no details.
+    let is_codecs = Code::from_bytes(code.as_bytes()) == Code::OutOfRange;
+    if !is_codecs || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+        return None;
+    }
+    let said = Status::from_header_map(headers)?.message().to_owned();
+    let name = "max_message_size";
+    let answer = Answer::new(Code::OutOfRange, ErrorReason::MessageTooLarge, said)
+        .with("limit", name)
+        .with(name, limit);
+    Some(answer.status())
 }
 
 /// This version does not have it.
@@ -156,18 +178,8 @@ fn of_browser(error: browser::Error, broker: &Broker, limit: Option<Limit>) -> A
             .with("limit", "queue")
             .retry(broker.retry_after()),
         browser::Error::Exhausted(demand) => {
-            let mut message = message;
-            if let Some(Limit { name, value }) = limit {
-                let value = humantime::format_duration(value);
-                message = format!("{message}; the limit was the {name} of {value}");
-            }
             let answer = exhausted(message, demand).retry(broker.retry_after());
-            match limit {
-                Some(limit) => answer
-                    .with("limit", limit.name)
-                    .with("wait", humantime::format_duration(limit.value)),
-                None => answer,
-            }
+            in_vain(answer, limit)
         }
         browser::Error::Unavailable(_) => unavailable(ErrorReason::BrowserUnavailable).retry(SOON),
         browser::Error::Draining => draining(),
@@ -183,13 +195,41 @@ fn of_browser(error: browser::Error, broker: &Broker, limit: Option<Limit>) -> A
     }
 }
 
+/// There was no room, as `subject` of the quota tells where.
+fn no_room(message: String, subject: &'static str) -> Answer {
+    let mut answer = Answer::new(Code::ResourceExhausted, ErrorReason::PoolExhausted, message);
+    answer.quota = Some(subject);
+    answer
+}
+
 fn exhausted(message: String, demand: Demand) -> Answer {
-    Answer::new(Code::ResourceExhausted, ErrorReason::PoolExhausted, message)
+    no_room(message, "berth:browsers")
         .with("max_browsers", demand.max)
         .with("leased", demand.leased)
         .with("shared", demand.shared)
+        .with("starting", demand.starting)
+        .with("retiring", demand.retiring)
         .with("waiting", demand.waiting)
         .with("queue", demand.queue)
+}
+
+/// Somebody waited until `limit` for what `answer` says there is no room for.
+fn in_vain(mut answer: Answer, limit: Option<Limit>) -> Answer {
+    let Some(Limit { name, value }) = limit else {
+        return answer;
+    };
+    let value = humantime::format_duration(value);
+    answer.message = format!("{}; the limit was the {name} of {value}", answer.message);
+    answer.with("limit", name).with("wait", value)
+}
+
+/// The subject of the quota of what a fetch wanted.
+const fn subject(wanted: Wanted) -> &'static str {
+    match wanted {
+        Wanted::Lease | Wanted::Seat => "berth:browsers",
+        Wanted::Page => "berth:pages",
+        Wanted::Http => "berth:http",
+    }
 }
 
 fn of_fetch(error: fetch::Error, broker: &Broker, limit: Option<Limit>) -> Answer {
@@ -197,11 +237,25 @@ fn of_fetch(error: fetch::Error, broker: &Broker, limit: Option<Limit>) -> Answe
     let origin = |reason| Answer::new(Code::Unavailable, reason, message.clone());
     match error {
         fetch::Error::Browser(error) => of_browser(error, broker, limit),
-        fetch::Error::QueueFull { waiting } => {
-            Answer::new(Code::ResourceExhausted, ErrorReason::PoolExhausted, message)
-                .with("limit", "queue")
+        fetch::Error::QueueFull {
+            wanted,
+            waiting,
+            queue,
+        } => no_room(message, subject(wanted))
+            .with("limit", "queue")
+            .with("waiting", waiting)
+            .with("queue", queue)
+            .retry(SOON),
+        fetch::Error::Exhausted {
+            wanted,
+            waiting,
+            queue,
+        } => {
+            let answer = no_room(message, subject(wanted))
                 .with("waiting", waiting)
-                .retry(SOON)
+                .with("queue", queue)
+                .retry(SOON);
+            in_vain(answer, limit)
         }
         fetch::Error::Lost(_) => {
             Answer::new(Code::Aborted, ErrorReason::BrowserLost, message).retry(AT_ONCE)

@@ -6,7 +6,7 @@ use procfs::process::{Process, all_processes};
 use tokio::time::{Instant, sleep};
 
 /// How long what was let go may take to be gone.
-const MOMENT: Duration = Duration::from_secs(3);
+const MOMENT: Duration = Duration::from_secs(10);
 
 /// What this process has, and what lives in a run directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
