@@ -38,6 +38,13 @@ pub struct ConnectionCounts {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connections(Arc<Mutex<State>>);
 
+/// How often the kernel is asked which sockets are there, to count the idle ones. It goes through
+/// the table of all the machine's connections for that, which takes milliseconds however few there
+/// are.
+const OFTEN: Duration = Duration::from_secs(2);
+/// The same while there seem to be too many, and each request pays for it with its connection.
+const AT_THE_LIMIT: Duration = Duration::from_millis(200);
+
 /// The two ends of a socket.
 type Ends = (SocketAddr, SocketAddr);
 
@@ -115,7 +122,7 @@ impl Connections {
 
     pub(super) fn counts(&self) -> ConnectionCounts {
         let mut state = self.0.lock();
-        state.look();
+        state.look(OFTEN);
         let in_use = state.open.values().filter(|one| one.users > 0).count() as u64;
         let free = state.open.len() as u64 - in_use;
         // Those that wait for an answer have a connection each that is free by the table, but for
@@ -133,19 +140,18 @@ impl Connections {
     pub(super) fn exceed(&self, limit: usize) -> bool {
         let mut state = self.0.lock();
         if state.open.len() > limit {
-            state.look();
+            state.look(AT_THE_LIMIT);
         }
         state.open.len() > limit
     }
 }
 
 impl State {
-    /// Forgets the connections whose sockets are gone. Nothing tells when one is closed, so the
-    /// kernel is asked, not more often than it can have changed much.
-    fn look(&mut self) {
-        const OFTEN: Duration = Duration::from_millis(200);
+    /// Forgets the connections whose sockets are gone, if that is not known since less than `often`:
+    /// nothing tells when one is closed, so the kernel is asked.
+    fn look(&mut self, often: Duration) {
         let now = Instant::now();
-        let fresh = |at: Instant| now.saturating_duration_since(at) < OFTEN;
+        let fresh = |at: Instant| now.saturating_duration_since(at) < often;
         if self.open.is_empty() || self.looked.is_some_and(fresh) {
             return;
         }

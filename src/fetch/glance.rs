@@ -24,10 +24,13 @@ pub(super) fn is_content(html: &str) -> bool {
             return false;
         };
         let (tag, after) = tag.split_at(end);
-        // What may be hidden, or may be no text at all, is the parser's.
-        if ["hidden", "display", "<template", "<textarea", "<dialog"]
-            .iter()
-            .any(|word| tag.contains(word))
+        // What may be hidden, or may be no text at all, is the parser's. A tag of nothing but its
+        // name hides nothing.
+        let name = tag.trim_start_matches(['<', '/']);
+        let bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let opens = ["<template", "<textarea", "<dialog"];
+        if opens.iter().any(|open| tag.starts_with(open))
+            || (!bare && ["hidden", "display"].iter().any(|word| tag.contains(word)))
         {
             return false;
         }
