@@ -459,6 +459,41 @@ async fn a_zombie_that_falls_to_the_broker_is_found_and_reaped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_nobody_closes_is_told() {
+    let broker = Broker::with(|config| config.leak_interval = Duration::from_millis(500)).await;
+    // One in use is none, nor is one that still has something to be read.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let pair = || {
+        let near = std::net::TcpStream::connect(address).unwrap();
+        (near, listener.accept().unwrap().0)
+    };
+    let used = pair();
+    let (unread, mut writer) = pair();
+    std::io::Write::write_all(&mut writer, b"a last word").unwrap();
+    drop(writer);
+    let (forgotten, gone) = pair();
+    drop(gone);
+    let count = async || health(&broker).await["checks"]["resources"]["leaks"]["socket"].clone();
+    until("it is seen", async || count().await == 1).await;
+    assert_eq!(
+        check(&broker, "resources").await,
+        ("degraded".into(), vec!["leaks".into()])
+    );
+    let found = "berth_leaks_found_total{kind=\"socket\"}";
+    assert!((metric(&broker, found).await - 1.0).abs() < 0.5);
+    drop((forgotten, unread, used));
+    until("it is well", async || {
+        check(&broker, "resources").await.0 == "healthy"
+    })
+    .await;
+    let repaired = "berth_leaks_repaired_total{kind=\"socket\"}";
+    assert!((metric(&broker, repaired).await - 1.0).abs() < 0.5);
+    drop(listener);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_browsers_turns_the_pool() {
     let found = berth::browser::executable::Executable::find(None).unwrap();
     let home = tempfile::tempdir().unwrap();

@@ -53,7 +53,7 @@ impl Asked {
     ///
     /// # Cancel safety
     /// Yes.
-    pub(super) async fn to_stop(&mut self) -> &'static str {
+    pub(super) async fn stop(&mut self) -> &'static str {
         match self.0.wait_for(Option::is_some).await.map(|asked| *asked) {
             Ok(Some(name)) => name,
             // Nobody listens for signals any more.

@@ -98,7 +98,7 @@ pub(super) async fn part(
         let ready = ready(&mut probe);
         tokio::select! {
             ready = ready => ready?,
-            signal = asked.to_stop() => return Ok((Ended::Signal(signal.into()), None)),
+            signal = asked.stop() => return Ok((Ended::Signal(signal.into()), None)),
         }
         let world = World::new(target, origin, pid, dir.append_errors()?);
         let mut running = Running {
@@ -229,7 +229,7 @@ impl Running<'_> {
             };
             tokio::select! {
                 () = &mut end => return Ok(Ended::Done),
-                signal = asked.to_stop() => return Ok(Ended::Signal(signal.into())),
+                signal = asked.stop() => return Ok(Ended::Signal(signal.into())),
                 how = died => {
                     self.sample().await?;
                     return Ok(Ended::BrokerDied(how));
