@@ -298,23 +298,27 @@ pub struct Leaks {
     pub descriptor: u64,
     /// Browsers that are counted and have no process.
     pub browser: u64,
+    /// Sockets that the other end has closed and nobody here does.
+    pub socket: u64,
 }
 
 impl Leaks {
     /// All of them, by the words of metrics and logs.
     #[must_use]
-    pub const fn each(&self) -> [(&'static str, u64); 4] {
+    pub const fn each(&self) -> [(&'static str, u64); 5] {
         let Self {
             process,
             directory,
             descriptor,
             browser,
+            socket,
         } = *self;
         [
             ("process", process),
             ("directory", directory),
             ("descriptor", descriptor),
             ("browser", browser),
+            ("socket", socket),
         ]
     }
 }

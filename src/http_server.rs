@@ -68,6 +68,7 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     let stopped = CancellationToken::new();
     let mut stop = std::pin::pin!(stop);
+    let mut failing = false;
     loop {
         let room = connections.len() < max_connections;
         tokio::select! {
@@ -75,10 +76,18 @@ pub async fn serve(
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, _peer)) => {
+                    if failing {
+                        tracing::info!(port = name, "connections are accepted again");
+                    }
+                    failing = false;
                     connections.spawn(converse(name, stream, router.clone(), stopped.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!(port = name, %error, "cannot accept a connection");
+                    // Said once: what it takes may be gone for hours.
+                    if !failing {
+                        tracing::warn!(port = name, %error, "cannot accept a connection");
+                    }
+                    failing = true;
                     sleep(ACCEPT_PAUSE).await;
                 }
             },

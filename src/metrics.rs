@@ -78,7 +78,7 @@ pub struct Snapshot {
     /// Dead children nobody has reaped.
     pub zombie_processes: u64,
     /// What the kernel shows and nobody owns, by [`LEAK_KINDS`].
-    pub leaks: [(&'static str, u64); 5],
+    pub leaks: [(&'static str, u64); 6],
     /// What the directories of browsers take of the disk in bytes.
     pub browser_disk_bytes: u64,
     /// Directories of browsers or brokers that are gone, still to be removed.

@@ -160,6 +160,8 @@ impl Server {
             gateway: self.addresses.gateway,
             gateway_public_url: config.gateway_public_url.clone(),
             max_connections: config.max_connections,
+            keepalive_interval: config.grpc_keepalive_interval,
+            keepalive_timeout: config.grpc_keepalive_timeout,
             max_message_size: config.max_message_size,
             fetch_timeout: config.fetch_timeout,
             fetch_max_timeout: config.fetch_max_timeout,

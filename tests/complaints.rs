@@ -14,7 +14,7 @@ use std::{
 
 use berth::proto::{
     AcquireRequest, BrowserState, BrowserStatus, ContentVerdict as Verdict, DrainRequest,
-    EndReason, FetchRequest, FetchStrategy, HoldRequest, LeaseState, OnDisconnect,
+    EndReason, FetchRequest, FetchStrategy, GetRequest, HoldRequest, LeaseState, OnDisconnect,
     hold_request::Request as Ask, hold_response::Event, lease_service_client::LeaseServiceClient,
 };
 use nix::{
@@ -660,6 +660,119 @@ async fn c17_a_buffering_proxy_ends_no_healthy_session() {
     assert_eq!(ended.reason(), EndReason::Idle);
     drop((client, events, leases, _grpc, _cdp));
     broker.stop().await;
+}
+
+/// A proxy that passes on what it is given so much later, each way.
+#[allow(clippy::disallowed_methods, reason = "the test's own tasks")]
+async fn late_proxy(to: String, delay: Duration) -> (String, tokio::task::JoinSet<()>) {
+    async fn pass(
+        mut from: impl AsyncReadExt + Unpin,
+        mut to: impl AsyncWriteExt + Unpin,
+        delay: Duration,
+    ) {
+        let (keep, mut kept) = mpsc::unbounded_channel();
+        let reading = async {
+            let mut buffer = [0; 16 << 10];
+            while let Ok(read @ 1..) = from.read(&mut buffer).await {
+                keep.send((Instant::now() + delay, buffer[..read].to_vec()))
+                    .unwrap();
+            }
+        };
+        let writing = async {
+            while let Some((when, bytes)) = kept.recv().await {
+                tokio::time::sleep_until(when).await;
+                if to.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = writing => {}
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut proxying = tokio::task::JoinSet::new();
+    proxying.spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&to).await.unwrap();
+            connections.spawn(async move {
+                let ((client_in, client_out), (server_in, server_out)) =
+                    (client.into_split(), server.into_split());
+                tokio::select! {
+                    () = pass(client_in, server_out, delay) => {}
+                    () = pass(server_in, client_out, delay) => {}
+                }
+            });
+        }
+    });
+    (address, proxying)
+}
+
+/// An answer takes seven seconds: too long for the five that a client has unless it is said
+/// otherwise, and not for the twenty of the setting.
+#[tokio::test(flavor = "multi_thread")]
+async fn c17_a_proxy_that_is_late_keeps_a_hold_when_it_may_be() {
+    let held = async |patience: Option<&str>| {
+        let ground = Ground::new();
+        let mut flags = vec!["--grpc-keepalive-interval", "1s"];
+        flags.extend(
+            patience
+                .iter()
+                .flat_map(|it| ["--grpc-keepalive-timeout", it]),
+        );
+        let service = Service::start(ground.path(), &flags).await;
+        let grpc = service.grpc.strip_prefix("http://").unwrap().to_owned();
+        let (grpc, proxying) = late_proxy(grpc, Duration::from_millis(3500)).await;
+        let channel = tonic::transport::Channel::from_shared(format!("http://{grpc}")).unwrap();
+        let mut leases = LeaseServiceClient::new(channel.connect().await.unwrap());
+        let (say, said) = mpsc::channel(1);
+        let request = Some(Ask::Acquire(AcquireRequest::default()));
+        say.send(HoldRequest { request }).await.unwrap();
+        let mut hold = std::pin::pin!(leases.hold(ReceiverStream::new(said)));
+        let granted = async || service.status().await.leases.first().cloned();
+        let lease = tokio::select! {
+            lease = async {
+                until("it is granted", async || granted().await.is_some()).await;
+                granted().await.unwrap()
+            } => lease,
+            answer = &mut hold => panic!("the grant comes first: {answer:?}"),
+        };
+        // Time for several answers that come late.
+        let followed = timeout(Duration::from_secs(18), async {
+            let mut events = hold.await.unwrap().into_inner();
+            while let Ok(Some(_)) = events.message().await {}
+        });
+        let lived = followed.await.is_err();
+        let now = async || {
+            let lease_id = lease.id.clone();
+            let got = service.leases().await.get(GetRequest { lease_id }).await;
+            got.unwrap().into_inner().lease.unwrap()
+        };
+        let found = now().await;
+        drop((say, proxying));
+        until("it is over", async || {
+            now().await.state() == LeaseState::Ended
+        })
+        .await;
+        service.signal(Signal::SIGTERM);
+        assert_eq!(service.ended().await.0, Some(0));
+        ground.assert_clean();
+        (lived, found.state(), found.end_reason())
+    };
+    let (patient, usual) = tokio::join!(held(Some("20s")), held(None));
+    assert_eq!(
+        patient,
+        (true, LeaseState::Active, EndReason::Unspecified),
+        "its client lives"
+    );
+    assert_eq!(
+        usual,
+        (false, LeaseState::Ended, EndReason::ClientGone),
+        "what the setting is for"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

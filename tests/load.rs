@@ -2,27 +2,40 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use berth::proto::{
-    AcquireRequest, FetchManyRequest, FetchRequest, GetStatusRequest, HoldRequest, ListRequest,
-    ReleaseRequest, WatchStatusRequest, admin_service_client::AdminServiceClient,
-    fetch_service_client::FetchServiceClient, hold_request::Request as Ask, hold_response::Event,
-    lease_service_client::LeaseServiceClient,
+use axum::{Router, routing::get};
+use berth::{
+    http_server,
+    proto::{
+        AcquireRequest, EndReason, FetchFormat, FetchManyRequest, FetchRequest, GetRequest,
+        GetStatusRequest, HoldRelease, HoldRequest, HoldResponse, Lease, ListRequest,
+        ReleaseRequest, WatchStatusRequest, admin_service_client::AdminServiceClient,
+        fetch_service_client::FetchServiceClient, hold_request::Request as Ask,
+        hold_response::Event, lease_service_client::LeaseServiceClient,
+    },
 };
 use nix::sys::signal::Signal;
+use procfs::process::Process;
 use support::{BOUND, Broker, Cdp, Ground, Service, acquire, proto, reason, secs, until};
 use tokio::{
-    io::AsyncReadExt,
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
     sync::mpsc,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Code, Request, Status,
+    Code, Request, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::HealthCheckRequest;
@@ -199,7 +212,8 @@ async fn readers_that_do_not_read_hold_up_nobody() {
     let slow = Endpoint::from_shared(service.grpc.clone())
         .unwrap()
         .initial_stream_window_size(1024)
-        .initial_connection_window_size(65_535);
+        // Room for what each stream has: the first of them must not starve the last.
+        .initial_connection_window_size(1 << 20);
     let slow = slow.connect().await.unwrap();
     let mut streams = Vec::new();
     let interval = proto(Duration::from_millis(100));
@@ -227,9 +241,377 @@ async fn readers_that_do_not_read_hold_up_nobody() {
         .unwrap();
     // One that reads again gets what is true then.
     let mut late = streams.pop().unwrap();
-    assert!(late.message().await.unwrap().is_some());
+    let told = timeout(BOUND, late.message()).await.unwrap();
+    assert!(told.unwrap().is_some());
     service.signal(Signal::SIGTERM);
     assert_eq!(service.ended().await.0, Some(0), "nor the end");
+    ground.assert_clean();
+}
+
+/// An origin of large documents, which counts how many were asked for.
+struct Large {
+    url: String,
+    asked: Arc<AtomicUsize>,
+    stop: CancellationToken,
+    serving: JoinSet<()>,
+}
+
+impl Large {
+    const BYTES: usize = 1 << 20;
+
+    async fn start() -> Self {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let large = get(async move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            "x".repeat(Self::BYTES)
+        });
+        let router = Router::new().route("/{number}", large);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let mut serving = JoinSet::new();
+        let stopped = stop.clone().cancelled_owned();
+        serving.spawn(http_server::serve("large", 1024, listener, router, stopped));
+        Self {
+            url,
+            asked,
+            stop,
+            serving,
+        }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    async fn stop(mut self) {
+        self.stop.cancel();
+        while self.serving.join_next().await.is_some() {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_fetches_for_one_that_does_not_read_are_held_back() {
+    const ALL: usize = 200;
+    /// As many as a stream has under way unless it says otherwise.
+    const MOST: usize = 16;
+    let ground = Ground::new();
+    let service = Service::start(ground.path(), &["--cache-bytes", "0"]).await;
+    let origin = Large::start().await;
+    let before = service.status().await.resident_bytes;
+    let slow = Endpoint::from_shared(service.grpc.clone()).unwrap();
+    let slow = slow.initial_stream_window_size(65_535);
+    let slow = slow.initial_connection_window_size(65_535);
+    let mut fetches = FetchServiceClient::new(slow.connect().await.unwrap());
+    let (say, said) = mpsc::channel(ALL);
+    for number in 0..ALL {
+        let fetch = FetchRequest {
+            url: format!("{}/{number}", origin.url),
+            formats: vec![FetchFormat::Raw.into()],
+            ..FetchRequest::default()
+        };
+        let request = FetchManyRequest {
+            id: number.to_string(),
+            fetch: Some(fetch),
+            options: None,
+        };
+        say.send(request).await.unwrap();
+    }
+    let results = fetches.fetch_many(ReceiverStream::new(said)).await;
+    let results = results.unwrap().into_inner();
+    until("some are fetched", async || origin.asked() >= MOST).await;
+    // It comes to rest, long before all of them.
+    let (mut seen, mut since) = (0, Instant::now());
+    until("nothing more is begun", async || {
+        if origin.asked() != seen {
+            (seen, since) = (origin.asked(), Instant::now());
+        }
+        since.elapsed() > Duration::from_secs(3)
+    })
+    .await;
+    // What runs, what the stream's one place and the windows of HTTP/2 hold.
+    assert!(seen <= MOST + 8, "{seen} of {ALL}");
+    let grown = service.status().await.resident_bytes.saturating_sub(before);
+    println!("{seen} begun, {grown} bytes more");
+    assert!(grown < GROWTH, "{grown} bytes");
+    // Others get theirs meanwhile.
+    let request = FetchRequest {
+        url: format!("{}/other", origin.url),
+        formats: vec![FetchFormat::Raw.into()],
+        ..FetchRequest::default()
+    };
+    service
+        .fetches()
+        .await
+        .fetch(bounded(request))
+        .await
+        .unwrap();
+    drop((results, say, fetches));
+    until("all is given back", async || {
+        let metrics = reqwest::get(format!("http://{}/metrics", service.ops));
+        let metrics = metrics.await.unwrap().text().await.unwrap();
+        let nothing = [
+            "berth_http_connections{state=\"active\"} 0",
+            "berth_http_requests_waiting 0",
+        ];
+        service.status().await.running == 0 && nothing.iter().all(|one| metrics.contains(one))
+    })
+    .await;
+    assert_eq!(origin.asked(), seen + 1, "none was begun for nobody");
+    origin.stop().await;
+    service.signal(Signal::SIGTERM);
+    assert_eq!(service.ended().await.0, Some(0));
+    ground.assert_clean();
+}
+
+/// A holder that reads nothing: what it says, and what it does not look at.
+struct Deaf {
+    say: mpsc::Sender<HoldRequest>,
+    _events: Streaming<HoldResponse>,
+    lease: Lease,
+}
+
+impl Deaf {
+    /// One that was told its place in the queue so often that the stream has room for nothing more,
+    /// and then got the only browser.
+    async fn hold(service: &Service, request: AcquireRequest) -> Self {
+        const AHEAD: u32 = 60;
+        let mut leases = service.leases().await;
+        let first = acquire(&mut leases, AcquireRequest::default())
+            .await
+            .unwrap();
+        let mut waiting = Vec::new();
+        for number in 1..=AHEAD {
+            let mut leases = leases.clone();
+            let mut one = JoinSet::new();
+            one.spawn(async move { leases.acquire(bounded(AcquireRequest::default())).await });
+            waiting.push(one);
+            until("it waits", async || {
+                service.status().await.waiting == number
+            })
+            .await;
+        }
+        let channel = Endpoint::from_shared(service.grpc.clone()).unwrap();
+        let channel = channel.initial_stream_window_size(16);
+        let mut holder = LeaseServiceClient::new(channel.connect().await.unwrap());
+        let (say, said) = mpsc::channel(2);
+        let request = Some(Ask::Acquire(request));
+        say.send(HoldRequest { request }).await.unwrap();
+        let events = holder.hold(ReceiverStream::new(said)).await.unwrap();
+        until("it waits, too", async || {
+            service.status().await.waiting == AHEAD + 1
+        })
+        .await;
+        let mut left = AHEAD + 1;
+        for mut one in waiting {
+            one.shutdown().await;
+            left -= 1;
+            until("one has left", async || {
+                service.status().await.waiting == left
+            })
+            .await;
+        }
+        let lease_id = first.id.clone();
+        leases.release(ReleaseRequest { lease_id }).await.unwrap();
+        let mut lease = None;
+        until("it has the browser", async || {
+            lease = service.status().await.leases.pop();
+            lease.as_ref().is_some_and(|lease| lease.id != first.id)
+        })
+        .await;
+        Self {
+            say,
+            _events: events.into_inner(),
+            lease: lease.unwrap(),
+        }
+    }
+
+    /// Waits until its lease ends, and returns why.
+    async fn ended(&self, service: &Service) -> EndReason {
+        let mut leases = service.leases().await;
+        let mut reason = EndReason::Unspecified;
+        until("its lease has ended", async || {
+            let lease_id = self.lease.id.clone();
+            let got = leases.get(GetRequest { lease_id }).await.unwrap();
+            reason = got.into_inner().lease.unwrap().end_reason();
+            reason != EndReason::Unspecified
+        })
+        .await;
+        reason
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_does_not_read_is_heard_and_ends_as_others_do() {
+    let ground = Ground::new();
+    let flags = ["--max-browsers", "1", "--shutdown-timeout", "4s"];
+    let service = Service::start(ground.path(), &flags).await;
+    let before = service.status().await.resident_bytes;
+
+    let gives_back = Deaf::hold(&service, AcquireRequest::default()).await;
+    let request = Some(Ask::Release(HoldRelease {}));
+    gives_back.say.send(HoldRequest { request }).await.unwrap();
+    assert_eq!(gives_back.ended(&service).await, EndReason::Released);
+
+    let limited = AcquireRequest {
+        ttl: secs(3),
+        max_lifetime: secs(3),
+        ..AcquireRequest::default()
+    };
+    let too_long = Deaf::hold(&service, limited).await;
+    assert_eq!(too_long.ended(&service).await, EndReason::Expired);
+
+    let cut = Deaf::hold(&service, AcquireRequest::default()).await;
+    let grown = service.status().await.resident_bytes.saturating_sub(before);
+    assert!(grown < GROWTH, "{grown} bytes");
+    service.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    let (code, log) = service.ended().await;
+    // It was told and did not go, so that it was cut: in time.
+    assert_eq!(code, Some(3));
+    assert!(begun.elapsed() < Duration::from_secs(8), "{log:#?}");
+    let ends: Vec<_> = log
+        .iter()
+        .filter(|line| line["lease"] == cut.lease.id && line["message"] == "lease.ended")
+        .map(|line| line["reason"].clone())
+        .collect();
+    assert_eq!(ends, ["drained"]);
+    ground.assert_clean();
+}
+
+/// The processor time that a process has taken, in seconds.
+fn processor(pid: i32) -> f64 {
+    let stat = Process::new(pid).unwrap().stat().unwrap();
+    (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64
+}
+
+/// The last answer of a kept connection to the ops port: one that needs no descriptor of the broker.
+async fn ask(connection: &mut TcpStream, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let whole = async {
+        loop {
+            connection.read_buf(&mut answer).await.unwrap();
+            let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else {
+                continue;
+            };
+            let length = head.split("content-length: ").nth(1).unwrap();
+            let length: usize = length.lines().next().unwrap().parse().unwrap();
+            if body.len() >= length {
+                return text.clone();
+            }
+        }
+    };
+    timeout(BOUND, whole).await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_descriptors_every_port_waits_quietly_and_serves_again() {
+    /// More than there will be room for.
+    const FLOOD: usize = 60;
+    /// What begins a conversation in HTTP/2, and keeps it.
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let ground = Ground::new();
+    let flags = ["--canary-interval", "0s", "--leak-interval", "0s"];
+    let service = Service::start(ground.path(), &flags).await;
+    let pid = service.pid();
+    let mut kept = TcpStream::connect(&service.ops).await.unwrap();
+    assert!(ask(&mut kept, "/health").await.contains("\"healthy\""));
+    let mut known = AdminServiceClient::new(service.channel().await);
+    let limit = |soft: usize| {
+        let set = Command::new("prlimit")
+            .args(["--pid", &pid.to_string(), &format!("--nofile={soft}:")])
+            .status();
+        assert!(set.unwrap().success());
+    };
+    let open = || {
+        std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .count()
+    };
+    // Far fewer than the connections there may be: descriptors run out first.
+    let most = open() + FLOOD / 2;
+    limit(most);
+    let grpc = service.grpc.strip_prefix("http://").unwrap().to_owned();
+    let mut flood = Vec::new();
+    for _ in 0..FLOOD {
+        let mut one = TcpStream::connect(&grpc).await.unwrap();
+        one.write_all(PREFACE).await.unwrap();
+        flood.push(one);
+    }
+    until("every descriptor is taken", async || open() >= most).await;
+    let waits = async |at: &str| {
+        let mut one = TcpStream::connect(at).await.unwrap();
+        let request = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        one.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        let early = timeout(Duration::from_secs(1), one.read_to_string(&mut answer)).await;
+        assert!(
+            early.is_err(),
+            "{at} answers without a descriptor: {answer}"
+        );
+        one
+    };
+    let mut waiting = [waits(&service.gateway).await, waits(&service.ops).await];
+
+    let (begun, spent) = (Instant::now(), processor(pid));
+    sleep(Duration::from_secs(3)).await;
+    let share = (processor(pid) - spent) / begun.elapsed().as_secs_f64();
+    println!("{share:.3} of a core while nothing can be accepted");
+    assert!(share < 0.3, "it spins: {share} of a core");
+    until("health says so", async || {
+        let health = ask(&mut kept, "/health").await;
+        health.starts_with("http/1.1 503") && health.contains("fds_exhausted")
+    })
+    .await;
+    // Whoever is there already is served.
+    known
+        .get_status(bounded(GetStatusRequest {}))
+        .await
+        .unwrap();
+
+    drop(flood);
+    for one in &mut waiting {
+        let mut answer = String::new();
+        let answered = timeout(BOUND, one.read_to_string(&mut answer)).await;
+        answered.expect("it is accepted now").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+    }
+    service.status().await;
+    until("health is well", async || {
+        let health = reqwest::get(format!("http://{}/health", service.ops)).await;
+        health.is_ok_and(|answer| answer.status().is_success())
+    })
+    .await;
+    let lease = acquire(&mut service.leases().await, AcquireRequest::default())
+        .await
+        .unwrap();
+    let lease_id = lease.id;
+    service
+        .leases()
+        .await
+        .release(ReleaseRequest { lease_id })
+        .await
+        .unwrap();
+    drop((kept, known));
+    service.signal(Signal::SIGTERM);
+    let (code, log) = service.ended().await;
+    assert_eq!(code, Some(0));
+    for port in ["grpc", "gateway", "ops"] {
+        for said in [
+            "cannot accept a connection",
+            "connections are accepted again",
+        ] {
+            let lines = log
+                .iter()
+                .filter(|line| line["port"] == port && line["message"] == said);
+            let lines = lines.count();
+            assert!((1..20).contains(&lines), "{port}: {said}: {lines} times");
+        }
+    }
     ground.assert_clean();
 }
 

@@ -8,8 +8,12 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use support::{berth, until};
-use tokio::{process::Child, time::timeout};
+use support::{Ground, Service, berth, until};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Child,
+    time::timeout,
+};
 
 /// Longer than any of these runs may take on a busy machine.
 const LONG: Duration = Duration::from_secs(180);
@@ -111,6 +115,153 @@ async fn an_interrupted_run_goes_on() {
     let html = fs::read_to_string(dir.join("report.html")).unwrap();
     assert!(html.contains("was ended by SIGINT") && html.contains("the run was interrupted"));
     assert_nothing_left(temporary.path());
+}
+
+/// The processes below `temporary`, and the brokers that have their run directory there.
+fn alive(temporary: &Path) -> Vec<String> {
+    let brokers = procfs::process::all_processes().unwrap().flatten();
+    let brokers = brokers.filter(|one| {
+        let words = one.cmdline().unwrap_or_default();
+        words
+            .iter()
+            .any(|word| Path::new(word).starts_with(temporary))
+    });
+    let brokers = brokers.map(|one| format!("{} with its run directory there", one.pid));
+    let mut all = support::left::browsers(temporary);
+    all.extend(brokers);
+    all
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_killed_goes_on_and_nothing_of_it_is_left() {
+    let (ground, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let dir = ground.path();
+    let flags = ["--duration", "12s", "--seed", "7"];
+    let child = soak(dir, temporary.path(), &flags).spawn().unwrap();
+    until("there are samples", async || rows(dir) >= 4).await;
+    kill(pid(&child), Signal::SIGKILL).unwrap();
+    assert_eq!(ended(child).await.status.code(), None, "it was killed");
+    let before = rows(dir);
+    let left: Vec<_> = fs::read_dir(temporary.path())
+        .unwrap()
+        .map(|one| one.unwrap().path())
+        .collect();
+    assert_eq!(left.len(), 1, "what the next has to sweep: {left:?}");
+
+    let output = ended(soak(dir, temporary.path(), &["--resume"]).spawn().unwrap()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(rows(dir) > before + 3, "{before} rows, then {}", rows(dir));
+    let table = fs::read_to_string(dir.join("samples.csv")).unwrap();
+    let parts: Vec<_> = table
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').next().unwrap())
+        .collect();
+    assert!(parts.is_sorted() && parts.contains(&"1") && parts.contains(&"2"));
+    let html = fs::read_to_string(dir.join("report.html")).unwrap();
+    assert_eq!(html.matches("the run was interrupted").count(), 1);
+    assert_nothing_left(temporary.path());
+    assert_eq!(alive(temporary.path()), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once_and_kills_everything() {
+    for (first, second) in [
+        (Signal::SIGINT, Signal::SIGTERM),
+        (Signal::SIGTERM, Signal::SIGTERM),
+    ] {
+        let (ground, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let dir = ground.path();
+        // A broker that would take long to end: its leases have ten seconds for it.
+        let flags = ["--duration", "60s", "--seed", "3"];
+        let mut child = soak(dir, temporary.path(), &flags).spawn().unwrap();
+        let mut talk = BufReader::new(child.stderr.take().unwrap()).lines();
+        until("there are samples", async || rows(dir) >= 2).await;
+        let pid = pid(&child);
+        assert!(!alive(temporary.path()).is_empty());
+        kill(pid, first).unwrap();
+        let asked = async {
+            while let Some(line) = talk.next_line().await.unwrap() {
+                if line.contains("asked to stop") {
+                    return;
+                }
+            }
+            panic!("it never said that it was asked");
+        };
+        timeout(LONG, asked).await.unwrap();
+        kill(pid, second).unwrap();
+        let begun = tokio::time::Instant::now();
+        let output = ended(child).await;
+        let took = begun.elapsed();
+        println!("a second signal takes {took:?}");
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        assert!(
+            said(&output).contains("a second signal"),
+            "{}",
+            said(&output)
+        );
+        assert!(took < Duration::from_secs(8), "{took:?}");
+        assert_nothing_left(temporary.path());
+        assert_eq!(alive(temporary.path()), Vec::<String>::new());
+        assert!(rows(dir) >= 2, "what was sampled stays");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_runs_already_is_called_and_let_live() {
+    let (ground, temporary) = (Ground::new(), tempfile::tempdir().unwrap());
+    let state = tempfile::tempdir().unwrap();
+    let dir = state.path();
+    let service = Service::start(ground.path(), &[]).await;
+    let flags = [
+        "--duration",
+        "8s",
+        "--seed",
+        "4",
+        "--endpoint",
+        &service.grpc,
+        "--ops",
+        &service.ops,
+    ];
+    let output = ended(soak(dir, temporary.path(), &flags).spawn().unwrap()).await;
+    let text = said(&output);
+    let errors = fs::read_to_string(dir.join("errors.jsonl")).unwrap_or_default();
+    assert_eq!(output.status.code(), Some(0), "{text}\n{errors}");
+    assert!(text.contains("the broker is not ours"), "{text}");
+    let table = fs::read_to_string(dir.join("samples.csv")).unwrap();
+    let mut lines = table.lines();
+    let names: Vec<_> = lines.next().unwrap().split(',').collect();
+    let last: Vec<_> = lines.last().unwrap().split(',').collect();
+    let value = |name: &str| {
+        let at = names.iter().position(|one| *one == name);
+        last[at.unwrap_or_else(|| panic!("no {name} in {names:?}"))]
+    };
+    // Of its status, and of its metrics.
+    assert!(value("fds").parse::<f64>().unwrap() > 5.0, "{last:?}");
+    assert!(
+        value("cpu_percent").parse::<f64>().unwrap() > 0.0,
+        "{last:?}"
+    );
+    assert!(
+        fs::read_to_string(dir.join("report.html"))
+            .unwrap()
+            .contains("<svg")
+    );
+    // It took the calls, and nothing of them is left.
+    let status = service.status().await;
+    assert!(
+        status.leases.is_empty() && status.running == 0,
+        "{status:?}"
+    );
+    assert!(status.launches > 1, "leases were taken");
+    assert_nothing_left(temporary.path());
+    service.signal(Signal::SIGTERM);
+    assert_eq!(service.ended().await.0, Some(0));
+    ground.assert_clean();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,7 +81,7 @@ impl Broker {
         let checks = self.judged(&status).checks;
         let found = &checks.resources;
         let canary = &checks.browser_pool.canary;
-        let [process, directory, descriptor, browser] = found.leaks.each();
+        let [process, directory, descriptor, browser, socket] = found.leaks.each();
         let sum = |of: fn(&Seen) -> u64| status.browsers.iter().map(|(seen, _)| of(seen)).sum();
         Snapshot {
             browsers: State::ALL.map(|state| (state.as_str(), status.count(state))),
@@ -102,6 +102,7 @@ impl Broker {
                 directory,
                 descriptor,
                 browser,
+                socket,
                 ("zombie", status.lasting_zombies),
             ],
             browser_disk_bytes: found.browser_disk_bytes,

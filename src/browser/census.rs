@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,7 +16,10 @@ use nix::{
     },
     unistd::Pid,
 };
-use procfs::process::{FDTarget, Process, all_processes};
+use procfs::{
+    net::TcpState,
+    process::{FDTarget, Process, all_processes},
+};
 use tokio::time::Instant;
 
 /// What one process tree uses.
@@ -149,6 +153,30 @@ pub fn open_files() -> Vec<(i32, PathBuf)> {
         _ => None,
     });
     files.collect()
+}
+
+/// The TCP sockets of this process that the other end has closed, with nothing left to read or to
+/// send: its owner has only to close it. By their numbers, with the other end. Blocking.
+#[must_use]
+pub fn forsaken_sockets() -> Vec<(u64, SocketAddr)> {
+    let fds = Process::myself().and_then(|me| me.fd());
+    let fds = fds.into_iter().flatten().flatten();
+    let ours: HashSet<u64> = fds
+        .filter_map(|fd| match fd.target {
+            FDTarget::Socket(number) => Some(number),
+            _ => None,
+        })
+        .collect();
+    let all = [procfs::net::tcp(), procfs::net::tcp6()].into_iter();
+    // The end itself counts as one byte until it is read.
+    let over = |rx: u32, tx: u32| rx <= 1 && tx == 0;
+    let forsaken = all.flatten().flatten();
+    let forsaken =
+        forsaken.filter(|one| one.state == TcpState::CloseWait && over(one.rx_queue, one.tx_queue));
+    let forsaken = forsaken.map(|one| (one.inode, one.remote_address));
+    forsaken
+        .filter(|(number, _)| ours.contains(number))
+        .collect()
 }
 
 /// The process groups that have a living member.

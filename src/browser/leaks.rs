@@ -3,7 +3,7 @@
 //! It looks slowly, and believes only what it has seen twice: things come and go. What nobody owns
 //! is reported once, put right where that is possible, and reported again when it is gone.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::time::sleep;
@@ -37,6 +37,8 @@ enum Leak {
     Descriptor(i32, PathBuf),
     /// Counted, and without a process.
     Browser(BrowserId),
+    /// A socket of our own, by its number, that the other end has closed.
+    Socket(u64, SocketAddr),
 }
 
 impl Leak {
@@ -46,6 +48,7 @@ impl Leak {
             Self::Directory(_) => "directory",
             Self::Descriptor(..) => "descriptor",
             Self::Browser(_) => "browser",
+            Self::Socket(..) => "socket",
         }
     }
 
@@ -55,6 +58,7 @@ impl Leak {
             Self::Directory(dir) => dir.display().to_string(),
             Self::Descriptor(fd, path) => format!("{fd} on {}", path.display()),
             Self::Browser(id) => id.to_string(),
+            Self::Socket(number, peer) => format!("{number} to {peer}"),
         }
     }
 }
@@ -108,6 +112,7 @@ impl Watch {
             directory: count("directory"),
             descriptor: count("descriptor"),
             browser: count("browser"),
+            socket: count("socket"),
         };
         repair(pool, &leaks).await;
         self.before = found;
@@ -115,8 +120,8 @@ impl Watch {
     }
 }
 
-/// Puts right what can be; the next look tells whether it is. A descriptor cannot be closed by
-/// anybody but its owner.
+/// Puts right what can be; the next look tells whether it is. A descriptor, a socket among them,
+/// cannot be closed by anybody but its owner.
 async fn repair(pool: &Pool, leaks: &HashSet<Leak>) {
     let mut lodgers = Vec::new();
     let mut dirs = Vec::new();
@@ -129,7 +134,7 @@ async fn repair(pool: &Pool, leaks: &HashSet<Leak>) {
                     browser.kill(Kill::Hung);
                 }
             }
-            Leak::Descriptor(..) => {}
+            Leak::Descriptor(..) | Leak::Socket(..) => {}
         }
     }
     let run_dir = Arc::clone(&pool.0.run_dir);
@@ -178,6 +183,8 @@ impl Owned {
         let open = census::open_files().into_iter();
         let open = open.filter(|(_, path)| unowned(path));
         found.extend(open.map(|(fd, path)| Leak::Descriptor(fd, path)));
+        let sockets = census::forsaken_sockets().into_iter();
+        found.extend(sockets.map(|(number, peer)| Leak::Socket(number, peer)));
         let alive = census::groups();
         let dead = self.browsers.iter().filter(|(_, pid)| {
             // A launch that has no process yet is not dead.

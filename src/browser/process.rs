@@ -255,6 +255,8 @@ impl Keeper {
             nix::unistd::Pid::from_raw(self.pid),
             nix::sys::signal::Signal::SIGKILL,
         );
+        // One that has left its group is still the leader: it would be waited for without end.
+        let _ = self.child.start_kill();
         if let Err(error) = self.child.wait().await {
             tracing::error!(pid = self.pid, %error, "cannot reap a browser");
         }

@@ -27,6 +27,8 @@ const CENSUS_INTERVAL: Duration = Duration::from_secs(5);
 /// A leased browser may be busy with what its client asks of it: only so many missed checks in a
 /// row mean that it hangs.
 const MISSES_OF_A_LEASED: u32 = 3;
+/// The kind of leak that the census finds.
+const ZOMBIE: &str = "zombie";
 
 /// Looks after the browsers of `pool` until dropped.
 pub(super) async fn supervise(pool: Pool) {
@@ -35,6 +37,7 @@ pub(super) async fn supervise(pool: Pool) {
         checked: Instant::now(),
         counted: None,
         strays: HashSet::new(),
+        zombies: HashSet::new(),
     };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -54,6 +57,8 @@ struct Watch {
     counted: Option<Instant>,
     /// Dead children seen at the last census that were nobody's then.
     strays: HashSet<i32>,
+    /// Those of them that were reaped, and not yet seen to be gone.
+    zombies: HashSet<i32>,
 }
 
 impl Watch {
@@ -132,25 +137,31 @@ impl Watch {
     }
 
     /// Dead children that no browser's keeper will reap: processes that left their group and came
-    /// to us when their parent died. One that is still there at the second look is nobody's.
+    /// to us when their parent died. One that is still there at the second look is nobody's; the
+    /// look after that tells whether it is gone.
     fn reap_strays(&mut self, pool: &Pool, census: &Census) {
+        let metrics = &pool.0.metrics;
         let leaders: HashSet<_> = pool.seen().iter().filter_map(|one| one.pid).collect();
         let unowned = census.zombies.iter().copied();
         let unowned: HashSet<_> = unowned.filter(|pid| !leaders.contains(pid)).collect();
-        let (mut left, mut lasting) = (unowned.len() as u64, 0);
-        for pid in unowned.intersection(&self.strays) {
+        for pid in self.zombies.difference(&unowned) {
+            tracing::info!(kind = ZOMBIE, what = %pid, "leak.repaired");
+            metrics.leak_repaired(ZOMBIE);
+        }
+        let zombies: HashSet<_> = unowned.intersection(&self.strays).copied().collect();
+        let mut left = unowned.len() as u64;
+        for pid in &zombies {
+            if !self.zombies.contains(pid) {
+                tracing::error!(kind = ZOMBIE, what = %pid, "leak.found");
+                metrics.leak_found(ZOMBIE);
+            }
             let reaped = census::reap(*pid);
             tracing::warn!(pid, reaped, "process.stray_reaped");
-            if reaped {
-                left -= 1;
-                pool.0.metrics.leak_found("zombie");
-                pool.0.metrics.leak_repaired("zombie");
-            } else {
-                lasting += 1;
-            }
+            left -= u64::from(reaped);
         }
-        pool.0.registry.counted_zombies(left, lasting);
+        pool.0.registry.counted_zombies(left, zombies.len() as u64);
         self.strays = unowned;
+        self.zombies = zombies;
     }
 }
 

@@ -34,7 +34,7 @@ Exit codes:
     0  it worked
     1  it failed
     2  the command line is wrong
-    3  serve: the shutdown had to cut running work
+    3  serve: the shutdown had to cut running work; soak: a second signal killed everything
    64  the configuration is wrong
    69  the broker cannot be reached, or has no browser to offer
    75  every browser is taken: try again

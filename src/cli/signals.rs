@@ -2,7 +2,10 @@
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
 
 /// SIGTERM and SIGINT, heard from the moment this is made.
 #[derive(Debug)]
@@ -27,6 +30,34 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// The first signal, for work that ends in order; the second is for whoever runs that work.
+#[derive(Clone, Debug)]
+pub(super) struct Asked(watch::Receiver<Option<&'static str>>);
+
+impl Asked {
+    /// Says when the first comes, and resolves at the second with its name.
+    pub(super) fn once(mut signals: Signals) -> (Self, impl Future<Output = &'static str>) {
+        let (first, asked) = watch::channel(None);
+        let second = async move {
+            first.send_replace(Some(signals.next().await));
+            signals.next().await
+        };
+        (Self(asked), second)
+    }
+
+    /// Resolves once the first has come, with its name; at once when it has.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub(super) async fn stop(&mut self) -> &'static str {
+        match self.0.wait_for(Option::is_some).await.map(|asked| *asked) {
+            Ok(Some(name)) => name,
+            // Nobody listens for signals any more.
+            Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 }

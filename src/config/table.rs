@@ -142,6 +142,18 @@ const SERVER: &[Setting] = &[
         "gRPC connections at the same time; further ones wait to be accepted",
     ),
     setting(
+        "grpc-keepalive-interval",
+        Text("10s"),
+        Kind::Duration(SECOND..=HOUR, |c| &mut c.grpc_keepalive_interval),
+        "How often a quiet gRPC connection is asked whether its client is still there",
+    ),
+    setting(
+        "grpc-keepalive-timeout",
+        Text("5s"),
+        Kind::Duration(SECOND..=HOUR, |c| &mut c.grpc_keepalive_timeout),
+        "How long the answer may take before the connection is cut, and with it what is held over it",
+    ),
+    setting(
         "max-message-size",
         Text("16MiB"),
         Kind::Size(64 << 10..=1 << 30, |c| &mut c.max_message_size),

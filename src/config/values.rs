@@ -27,6 +27,10 @@ pub struct Config {
     pub ops_listen: SocketAddr,
     /// gRPC connections at the same time.
     pub max_connections: usize,
+    /// How often a quiet gRPC connection is asked whether its client is still there.
+    pub grpc_keepalive_interval: Duration,
+    /// How long the answer may take.
+    pub grpc_keepalive_timeout: Duration,
     /// The longest gRPC message taken or sent, in bytes.
     pub max_message_size: usize,
     /// The name of this broker in what it reports.
@@ -220,6 +224,8 @@ impl Config {
             gateway_public_url: None,
             ops_listen: nowhere,
             max_connections: 0,
+            grpc_keepalive_interval: never,
+            grpc_keepalive_timeout: never,
             max_message_size: 0,
             node: String::new(),
             shutdown_timeout: never,
@@ -303,6 +309,8 @@ mod tests {
             gateway_public_url: None,
             ops_listen: "127.0.0.1:9464".parse().unwrap(),
             max_connections: 1000,
+            grpc_keepalive_interval: secs(10),
+            grpc_keepalive_timeout: secs(5),
             max_message_size: 16 << 20,
             node: config.node.clone(),
             shutdown_timeout: secs(10),

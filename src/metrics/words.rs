@@ -111,7 +111,14 @@ words! {
 }
 
 /// What the leak watch finds.
-pub const LEAK_KINDS: [&str; 5] = ["process", "directory", "descriptor", "browser", "zombie"];
+pub const LEAK_KINDS: [&str; 6] = [
+    "process",
+    "directory",
+    "descriptor",
+    "browser",
+    "socket",
+    "zombie",
+];
 
 /// How leases end, as in the contract.
 pub const END_REASONS: [&str; 11] = [

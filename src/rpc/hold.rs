@@ -31,8 +31,11 @@ use crate::{
 
 type Events = mpsc::Sender<Result<HoldResponse, Status>>;
 
-/// Room for the events of a client that reads slowly: places in the queue beyond it are skipped.
+/// Room for the events of a client that reads slowly.
 const ROOM: usize = 16;
+/// What of it is kept from places in the queue, which are skipped then: enough for all that may
+/// follow, so that nothing waits for a client that reads nothing, least of all what it says.
+const KEPT: usize = 6;
 /// How long before its end a lease is announced to end.
 const NOTICE: Duration = Duration::from_secs(30);
 
@@ -82,8 +85,10 @@ async fn serve(
     let limit = leases.limit(&spec, call);
     let queued = |position: usize| {
         let position = u32::try_from(position).unwrap_or(u32::MAX);
-        // A client that reads slowly misses a place in the queue, not the grant.
-        let _ = events.try_send(Ok(event(Event::Queued(Queued { position }))));
+        if events.capacity() > KEPT {
+            // One that is gone misses nothing.
+            let _ = events.try_send(Ok(event(Event::Queued(Queued { position }))));
+        }
     };
     let broker = &leases.broker;
     let leased = tokio::select! {

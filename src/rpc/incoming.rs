@@ -47,9 +47,13 @@ pub(super) fn connections(
     stream::unfold((listener, places), async |(listener, places)| {
         // The semaphore is never closed.
         let place = Arc::clone(&places).acquire_owned().await.ok()?;
+        let mut failing = false;
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
+                    if failing {
+                        tracing::info!(port = "grpc", "connections are accepted again");
+                    }
                     // Small frames that wait for one another's acknowledgement cost 40 ms each. A
                     // socket that refuses the option is already gone, as the next read tells.
                     let _ = stream.set_nodelay(true);
@@ -62,7 +66,11 @@ pub(super) fn connections(
                     return Some((Ok(connection), (listener, places)));
                 }
                 Err(error) => {
-                    tracing::warn!(port = "grpc", %error, "cannot accept a connection");
+                    // Said once: what it takes may be gone for hours.
+                    if !failing {
+                        tracing::warn!(port = "grpc", %error, "cannot accept a connection");
+                    }
+                    failing = true;
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -54,6 +54,11 @@ pub struct Options {
     pub gateway_public_url: Option<url::Url>,
     /// Connections at the same time.
     pub max_connections: usize,
+    /// How often a quiet client is asked whether it is still there, so that a cut cable ends a
+    /// `Hold`.
+    pub keepalive_interval: Duration,
+    /// How long a quiet client may take to say so.
+    pub keepalive_timeout: Duration,
     /// The largest message taken or sent, in bytes.
     pub max_message_size: usize,
     /// How long a fetch may take when the caller sets no deadline.
@@ -64,10 +69,6 @@ pub struct Options {
     pub log_level: Option<crate::telemetry::Level>,
 }
 
-/// How often a quiet client is asked whether it is still there, so that a cut cable ends a `Hold`.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a quiet client may take to say so.
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Calls at once on one connection; more wait at the client.
 const STREAMS: u32 = 1024;
 /// The longest metadata of a call, in bytes as RFC 9113, section 10.5.1 counts them.
@@ -124,8 +125,8 @@ pub async fn serve(
         }
     }
     Server::builder()
-        .http2_keepalive_interval(Some(PING_INTERVAL))
-        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .http2_keepalive_interval(Some(options.keepalive_interval))
+        .http2_keepalive_timeout(Some(options.keepalive_timeout))
         .max_concurrent_streams(STREAMS)
         .http2_max_header_list_size(METADATA)
         // A burst of cancelled calls must not cost a client its connection, and so its held leases.

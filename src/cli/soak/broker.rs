@@ -30,6 +30,8 @@ use crate::cli::exit::{self, Failure};
 const START: Duration = Duration::from_secs(60);
 /// Longest that a broker is waited for after SIGTERM: three times what it may take.
 const STOP: Duration = Duration::from_secs(30);
+/// Longest that browsers may take to be gone once they are killed.
+const SWEEP: Duration = Duration::from_secs(5);
 /// Enough of a log to see what was wrong.
 const LOG_BYTES: usize = 16 << 20;
 
@@ -95,6 +97,13 @@ impl Broker {
             .take()
             .ok_or_else(|| Failure::other("no log"))?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        let mut broker = Self {
+            child,
+            pid: pid.unwrap_or_default(),
+            grpc: String::new(),
+            ops: String::new(),
+            run_dir,
+        };
         let (tell, told) = oneshot::channel();
         let file = File::options().create(true).append(true).open(log)?;
         tasks.spawn(follow(stderr, file, tell));
@@ -105,13 +114,8 @@ impl Broker {
             let said = format!("the broker does not start: {}", last.join("\n"));
             return Err(Failure::new(exit::UNAVAILABLE, said));
         };
-        Ok(Self {
-            child,
-            pid: pid.unwrap_or_default(),
-            grpc,
-            ops,
-            run_dir,
-        })
+        (broker.grpc, broker.ops) = (grpc, ops);
+        Ok(broker)
     }
 
     pub(super) fn started(&self) -> Started {
@@ -157,6 +161,28 @@ impl Broker {
             directories: directories(run_dir),
         };
         Ok(shutdown)
+    }
+}
+
+impl Drop for Broker {
+    /// Ends what still lives, however the soak came to its end: the directory that goes with this
+    /// must be nobody's by then. After an end in order nothing is left to do.
+    fn drop(&mut self) {
+        // One that was waited for has no process any more.
+        let _ = self.child.start_kill();
+        let until = Instant::now() + SWEEP;
+        loop {
+            let left = below(self.run_dir.path());
+            if left.is_empty() || Instant::now() >= until {
+                return;
+            }
+            for pid in left {
+                // Gone meanwhile is as good as killed.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            // They are not our children: the kernel offers no event to wait for.
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
     }
 }
 

@@ -42,6 +42,16 @@ fn must_fail(result: Result<(), Wrong>, wanted: &[&str]) -> Result<(), Wrong> {
     }
 }
 
+/// A client and what it runs: killed together when this is dropped, as when a machine goes down.
+struct Group(i32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // One that has ended by itself is as good as killed.
+        let _ = killpg(Pid::from_raw(self.0), Signal::SIGKILL);
+    }
+}
+
 impl Worker {
     async fn try_fetch(
         &self,
@@ -191,9 +201,9 @@ impl Worker {
             .map_err(failed)?;
         let group = client.id().and_then(|id| i32::try_from(id).ok());
         let group = group.ok_or_else(|| Wrong::new("berth lease has no process"))?;
+        let running = Group(group);
         let granted = self.labelled(&name).await;
-        // Both it and what it runs, as when a machine goes down.
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        drop(running);
         let _ = timeout(SOON, client.wait()).await;
         // What it ran falls to this process, which reaps it.
         let until = Instant::now() + SOON;

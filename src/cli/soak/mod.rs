@@ -44,7 +44,7 @@ use self::{
 use super::{
     client::parse_duration,
     exit::{self, Failure},
-    signals::Signals,
+    signals::{Asked, Signals},
 };
 use crate::server;
 
@@ -56,8 +56,11 @@ use crate::server;
 /// misbehave. Every few seconds it samples what the kernel and the broker say. At the end, or when
 /// SIGINT or SIGTERM asks for it, a report of one HTML file says which criteria hold.
 ///
-/// Exit codes: 0 no criterion fails; 1 one does (or, with --strict, is inconclusive); 75 it was
-/// interrupted before its end and none has failed so far: the same command goes on.
+/// A second signal kills all of it at once; the samples stay.
+///
+/// Exit codes: 0 no criterion fails; 1 one does (or, with --strict, is inconclusive); 3 a second
+/// signal ended it at once; 75 it was interrupted before its end and none has failed so far: the
+/// same command goes on.
 #[derive(Args, Clone, Debug)]
 pub(super) struct SoakArgs {
     /// How long the load runs in all, interruptions left out [default: 10m]
@@ -127,13 +130,23 @@ pub(super) fn run(args: &SoakArgs) -> Result<ExitCode, Failure> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let ran = runtime.block_on(async {
-        let mut signals = Signals::listen()?;
-        // A second signal exits at once: the broker then ends by itself.
-        run::part(&dir, &mut record, args, &mut signals).await
+    let forced = runtime.block_on(async {
+        let (mut asked, second) = Asked::once(Signals::listen()?);
+        tokio::select! {
+            ran = run::part(&dir, &mut record, args, &mut asked) => ran.map(|()| None),
+            // What the part has started is killed with it.
+            signal = second => Ok(Some(signal)),
+        }
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
-    ran?;
+    if let Some(signal) = forced? {
+        let at = dir.path().display();
+        say(&format!(
+            "a second signal, {signal}: everything is killed; go on with \
+             `berth soak --resume --dir {at}`"
+        ))?;
+        return Ok(ExitCode::from(exit::FORCED));
+    }
     let criteria = conclude(&dir, Some(&record), args.report.as_deref())?;
     if !holds(&criteria, args.strict && record.finished) {
         return Ok(ExitCode::from(1));

@@ -23,7 +23,7 @@ use crate::{
     cli::{
         client::Target,
         exit::{self, Failure},
-        signals::Signals,
+        signals::Asked,
     },
     proto::BrowserState,
 };
@@ -57,7 +57,7 @@ pub(super) async fn part(
     dir: &Dir,
     record: &mut Record,
     options: &super::SoakArgs,
-    signals: &mut Signals,
+    asked: &mut Asked,
 ) -> Result<(), Failure> {
     for part in &record.parts {
         if let (Some(started), None) = (&part.broker, &part.shutdown) {
@@ -98,7 +98,7 @@ pub(super) async fn part(
         let ready = ready(&mut probe);
         tokio::select! {
             ready = ready => ready?,
-            signal = signals.next() => return Ok((Ended::Signal(signal.into()), None)),
+            signal = asked.stop() => return Ok((Ended::Signal(signal.into()), None)),
         }
         let world = World::new(target, origin, pid, dir.append_errors()?);
         let mut running = Running {
@@ -113,7 +113,7 @@ pub(super) async fn part(
             begun: Instant::now(),
             last: Sample::default(),
         };
-        let (ended, rest) = running.go(record, child.as_mut(), signals).await?;
+        let (ended, rest) = running.go(record, child.as_mut(), asked).await?;
         Ok::<_, Failure>((ended, rest))
     };
     let ran = Box::pin(ran).await;
@@ -166,7 +166,7 @@ impl Running<'_> {
         &mut self,
         record: &Record,
         child: Option<&mut Broker>,
-        signals: &mut Signals,
+        asked: &mut Asked,
     ) -> Result<(Ended, Option<Rest>), Failure> {
         let mut first = Sample::default();
         // Before the first call: what the broker is like at rest.
@@ -180,7 +180,7 @@ impl Running<'_> {
             load.spawn(worker.run(stop.clone()));
         }
         self.begun = Instant::now();
-        let ended = self.sampling(record, child, signals).await?;
+        let ended = self.sampling(record, child, asked).await?;
         self.show.say(match &ended {
             Ended::Done => "the load has run as long as planned",
             Ended::Signal(_) => "asked to stop: calls under way may end",
@@ -211,7 +211,7 @@ impl Running<'_> {
         &mut self,
         record: &Record,
         mut child: Option<&mut Broker>,
-        signals: &mut Signals,
+        asked: &mut Asked,
     ) -> Result<Ended, Failure> {
         let every = Duration::from_secs_f64(record.sample_s);
         let left = Duration::from_secs_f64((record.planned_s - self.before).max(0.0));
@@ -229,7 +229,7 @@ impl Running<'_> {
             };
             tokio::select! {
                 () = &mut end => return Ok(Ended::Done),
-                signal = signals.next() => return Ok(Ended::Signal(signal.into())),
+                signal = asked.stop() => return Ok(Ended::Signal(signal.into())),
                 how = died => {
                     self.sample().await?;
                     return Ok(Ended::BrokerDied(how));
