@@ -22,12 +22,12 @@ use tonic::{
 
 use crate::{Row, median, millis, rounds, stand::Stand};
 
-const AT_ONCE: usize = 64;
-const EACH: usize = 40;
+pub const AT_ONCE: usize = 64;
+pub const EACH: usize = 40;
 const ALONE: usize = 200;
 
 /// A page of 20 KB.
-fn page() -> String {
+pub fn page() -> String {
     let words = "<p>Plain words that a reader sees without any script at all.</p>\n";
     let mut page = String::from("<!doctype html><meta charset=utf-8><title>Page</title>");
     while page.len() < 20_000 {
@@ -222,7 +222,7 @@ async fn fetch(mut client: FetchServiceClient<Channel>, url: &str, format: Fetch
     );
 }
 
-fn request(url: &str, format: FetchFormat) -> FetchRequest {
+pub fn request(url: &str, format: FetchFormat) -> FetchRequest {
     FetchRequest {
         url: url.to_owned(),
         strategy: FetchStrategy::Http.into(),
@@ -231,7 +231,7 @@ fn request(url: &str, format: FetchFormat) -> FetchRequest {
     }
 }
 
-fn check(answer: FetchResponse) {
+pub fn check(answer: FetchResponse) {
     let contents = answer.contents.unwrap();
     let size = contents.raw.map_or(0, |raw| raw.len()) + contents.html.map_or(0, |html| html.len());
     assert!(size >= 20_000);

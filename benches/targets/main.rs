@@ -10,6 +10,7 @@ mod fetches;
 mod http;
 mod leases;
 mod memory;
+mod overhead;
 mod round_trips;
 #[path = "../../tests/support/site.rs"]
 mod site;
@@ -79,7 +80,15 @@ fn main() {
         .unwrap();
     let mut rows = Vec::new();
     runtime.block_on(async {
-        for name in ["leases", "round trips", "fetches", "http", "memory"] {
+        let all = [
+            "leases",
+            "round trips",
+            "fetches",
+            "http",
+            "memory",
+            "overhead",
+        ];
+        for name in all {
             if !wanted(name) {
                 continue;
             }
@@ -89,7 +98,8 @@ fn main() {
                 "round trips" => round_trips::measure().await,
                 "fetches" => fetches::measure().await,
                 "http" => http::measure().await,
-                _ => memory::measure().await,
+                "memory" => memory::measure().await,
+                _ => overhead::measure().await,
             });
         }
     });

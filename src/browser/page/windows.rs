@@ -15,6 +15,7 @@ use crate::browser::cdp::Event;
 const MOST: u32 = 20;
 /// How long after a cut the next may come: what is heard sooner happened before it.
 const PAUSE: Duration = Duration::from_millis(250);
+
 /// Counts the dialogs of a page, and knows whether its windows are looked for.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
