@@ -129,11 +129,11 @@ async fn a_flood_of_acquires_is_refused_cheaply_and_disturbs_no_lease() {
     let lease = acquire(&mut leases, request).await.unwrap();
     let mut client = Cdp::connect(&lease.cdp_url).await;
     let page = client.page().await;
-    // Ten who may wait; everybody else is one too many.
+    // Ten who may wait, for longer than a flood takes; everybody else is one too many.
     let mut waiting = JoinSet::new();
     for _ in 0..10 {
         let mut leases = leases.clone();
-        waiting.spawn(async move { leases.acquire(bounded(AcquireRequest::default())).await });
+        waiting.spawn(async move { leases.acquire(AcquireRequest::default()).await });
     }
     until("they wait", async || service.status().await.waiting == 10).await;
     let before = service.status().await;
