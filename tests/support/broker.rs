@@ -175,8 +175,7 @@ impl Broker {
         let ended = timeout(BOUND, server.shut_down())
             .await
             .expect("it shuts down");
-        // What the last connections leave to do ends by itself, and soon.
-        until("no task is left", async || tasks.tasks() == 0).await;
+        assert_eq!(tasks.tasks(), 0, "tasks left");
         drop(channel);
         site.stop().await;
         let run = run_dir.path().join("run");
