@@ -16,14 +16,16 @@ impl Pool {
     /// The killing goes on.
     pub async fn shut_down(&self) {
         self.close_all_seats();
-        for browser in self.0.starter.browsers() {
-            browser.condemn(Retire::Drain);
-        }
-        self.sweep();
         let mut pause = Duration::from_millis(1);
-        while self.0.registry.total() > 0 {
-            // A launch that was cut may still enter bb8; it is swept like any other.
+        loop {
+            // In each turn: a launch that was as good as done may still end well, and enter bb8.
+            for browser in self.0.starter.browsers() {
+                browser.condemn(Retire::Drain);
+            }
             self.sweep();
+            if self.0.registry.total() == 0 {
+                break;
+            }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(20));
         }
