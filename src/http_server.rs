@@ -13,17 +13,17 @@ use parking_lot::Mutex;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service;
+
+use crate::accept::Acceptor;
 
 /// How long a client may take for the head of a request, and stay silent between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long answers under way, and upgraded connections, may take once stopped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long to wait after a failed accept: out of file descriptors is not over at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -68,32 +68,18 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     let stopped = CancellationToken::new();
     let mut stop = std::pin::pin!(stop);
-    let mut failing = false;
+    let mut acceptor = Acceptor::new(name, listener);
     loop {
         let room = connections.len() < max_connections;
         tokio::select! {
             () = &mut stop => break,
             Some(_ended) = connections.join_next() => {}
-            accepted = listener.accept(), if room => match accepted {
-                Ok((stream, _peer)) => {
-                    if failing {
-                        tracing::info!(port = name, "connections are accepted again");
-                    }
-                    failing = false;
-                    connections.spawn(converse(name, stream, router.clone(), stopped.clone()));
-                }
-                Err(error) => {
-                    // Said once: what it takes may be gone for hours.
-                    if !failing {
-                        tracing::warn!(port = name, %error, "cannot accept a connection");
-                    }
-                    failing = true;
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
+            (stream, _peer) = acceptor.next(), if room => {
+                connections.spawn(converse(name, stream, router.clone(), stopped.clone()));
+            }
         }
     }
-    drop(listener);
+    drop(acceptor);
     stopped.cancel();
     let drained = async { while connections.join_next().await.is_some() {} };
     // Whoever is still talking after that is cut with the set.
@@ -106,9 +92,6 @@ async fn converse(
     router: Router,
     stopped: CancellationToken,
 ) {
-    // Small frames that wait for one another's acknowledgement cost 40 ms each. A socket that
-    // refuses the option is already gone, as the next read tells.
-    let _ = stream.set_nodelay(true);
     let after = AfterUpgrade::default();
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let mut router = router.clone();
@@ -144,7 +127,10 @@ async fn converse(
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        time::sleep,
+    };
 
     use super::*;
 

@@ -14,8 +14,8 @@
 //!   processes.
 //! * [`content`] makes Markdown, links and metadata of documents, and knows none of the others.
 //!
-//! [`drain`], [`deadline`], [`health`], [`metrics`], [`telemetry`] and [`config`] know none of
-//! them. `docs/architecture.md` has the map.
+//! [`accept`], [`drain`], [`deadline`], [`health`], [`metrics`], [`telemetry`] and [`config`] know
+//! none of them. `docs/architecture.md` has the map.
 
 #![warn(missing_debug_implementations, missing_docs, unreachable_pub)]
 #![warn(
@@ -27,6 +27,7 @@
     clippy::unwrap_used
 )]
 
+pub mod accept;
 pub mod broker;
 pub mod browser;
 pub mod cli;

@@ -21,13 +21,12 @@ use tokio::{
 };
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use crate::accept::Acceptor;
+
 /// How long a client may take to begin to speak HTTP/2.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The length of HTTP/2's connection preface, in bytes (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
-/// How long to wait after a failed accept: out of file descriptors is not over at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// One connection, and its place among those there may be.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -44,37 +43,18 @@ pub(super) fn connections(
     most: usize,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(most));
-    stream::unfold((listener, places), async |(listener, places)| {
+    let acceptor = Acceptor::new("grpc", listener);
+    stream::unfold((acceptor, places), async |(mut acceptor, places)| {
         // The semaphore is never closed.
         let place = Arc::clone(&places).acquire_owned().await.ok()?;
-        let mut failing = false;
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    if failing {
-                        tracing::info!(port = "grpc", "connections are accepted again");
-                    }
-                    // Small frames that wait for one another's acknowledgement cost 40 ms each. A
-                    // socket that refuses the option is already gone, as the next read tells.
-                    let _ = stream.set_nodelay(true);
-                    let connection = Connection {
-                        stream,
-                        peer: Some(peer),
-                        awaited: Some((PREFACE, Box::pin(sleep(PREFACE_TIMEOUT)))),
-                        _place: place,
-                    };
-                    return Some((Ok(connection), (listener, places)));
-                }
-                Err(error) => {
-                    // Said once: what it takes may be gone for hours.
-                    if !failing {
-                        tracing::warn!(port = "grpc", %error, "cannot accept a connection");
-                    }
-                    failing = true;
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        let (stream, peer) = acceptor.next().await;
+        let connection = Connection {
+            stream,
+            peer: Some(peer),
+            awaited: Some((PREFACE, Box::pin(sleep(PREFACE_TIMEOUT)))),
+            _place: place,
+        };
+        Some((Ok(connection), (acceptor, places)))
     })
 }
 
