@@ -8,7 +8,7 @@ use super::{Broker, millis};
 use crate::{
     browser::{self, Demand},
     fetch,
-    metrics::Wanted,
+    metrics::{AcquireOutcome, Wanted},
 };
 
 /// Somebody was sent away.
@@ -34,8 +34,8 @@ impl Refusal {
 
     /// The refusal that `error` is, if it is one.
     fn of_fetch(error: &fetch::Error) -> Option<Self> {
-        const FULL: &str = "queue_full";
-        const IN_VAIN: &str = "exhausted";
+        const FULL: &str = AcquireOutcome::QueueFull.as_str();
+        const IN_VAIN: &str = AcquireOutcome::Exhausted.as_str();
         let wanted = error.refused()?;
         Some(match *error {
             fetch::Error::QueueFull { waiting, queue, .. } => Self {
