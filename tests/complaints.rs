@@ -24,11 +24,11 @@ use nix::{
 use procfs::process::all_processes;
 use serde_json::json;
 use support::{
-    BOUND, Broker, Cdp, Ground, Service, acquire, berth, left, proto, reason, retry, secs, until,
+    BOUND, Broker, Cdp, Ground, Service, acquire, berth, left, proto, proxy, reason, retry, secs,
+    until,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
@@ -570,51 +570,6 @@ async fn c16_a_lease_is_given_back_when_its_client_detaches() {
     broker.stop().await;
 }
 
-/// A proxy that keeps what it is given and passes it on in batches, each way.
-#[allow(clippy::disallowed_methods, reason = "the test's own tasks")]
-async fn buffering_proxy(to: String, batch: Duration) -> (String, tokio::task::JoinSet<()>) {
-    async fn pass(
-        mut from: impl AsyncReadExt + Unpin,
-        mut to: impl AsyncWriteExt + Unpin,
-        batch: Duration,
-    ) {
-        let mut buffer = Vec::new();
-        let mut tick = tokio::time::interval(batch);
-        loop {
-            tokio::select! {
-                read = from.read_buf(&mut buffer) => match read {
-                    Ok(1..) => {}
-                    Ok(0) | Err(_) => return,
-                },
-                _ = tick.tick() => {
-                    if to.write_all(&buffer).await.is_err() {
-                        return;
-                    }
-                    buffer.clear();
-                }
-            }
-        }
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let mut proxying = tokio::task::JoinSet::new();
-    proxying.spawn(async move {
-        let mut connections = tokio::task::JoinSet::new();
-        while let Ok((client, _)) = listener.accept().await {
-            let server = TcpStream::connect(&to).await.unwrap();
-            connections.spawn(async move {
-                let ((client_in, client_out), (server_in, server_out)) =
-                    (client.into_split(), server.into_split());
-                tokio::select! {
-                    () = pass(client_in, server_out, batch) => {}
-                    () = pass(server_in, client_out, batch) => {}
-                }
-            });
-        }
-    });
-    (address, proxying)
-}
-
 /// The proxy delays each byte by up to a second each way, the idle timeout is four seconds, and the
 /// broker asks a quiet connection after ten, with five to answer.
 #[tokio::test(flavor = "multi_thread")]
@@ -623,8 +578,8 @@ async fn c17_a_buffering_proxy_ends_no_healthy_session() {
     let batch = Duration::from_secs(1);
     let grpc = broker.server.addresses().grpc.to_string();
     let gateway = broker.server.addresses().gateway.to_string();
-    let (grpc, _grpc) = buffering_proxy(grpc, batch).await;
-    let (cdp, _cdp) = buffering_proxy(gateway.clone(), batch).await;
+    let (grpc, _grpc) = proxy::buffering(grpc, batch).await;
+    let (cdp, _cdp) = proxy::buffering(gateway.clone(), batch).await;
     let channel = tonic::transport::Channel::from_shared(format!("http://{grpc}")).unwrap();
     let mut leases = LeaseServiceClient::new(channel.connect().await.unwrap());
     let (say, said) = mpsc::channel(1);
@@ -662,55 +617,6 @@ async fn c17_a_buffering_proxy_ends_no_healthy_session() {
     broker.stop().await;
 }
 
-/// A proxy that passes on what it is given so much later, each way.
-#[allow(clippy::disallowed_methods, reason = "the test's own tasks")]
-async fn late_proxy(to: String, delay: Duration) -> (String, tokio::task::JoinSet<()>) {
-    async fn pass(
-        mut from: impl AsyncReadExt + Unpin,
-        mut to: impl AsyncWriteExt + Unpin,
-        delay: Duration,
-    ) {
-        let (keep, mut kept) = mpsc::unbounded_channel();
-        let reading = async {
-            let mut buffer = [0; 16 << 10];
-            while let Ok(read @ 1..) = from.read(&mut buffer).await {
-                keep.send((Instant::now() + delay, buffer[..read].to_vec()))
-                    .unwrap();
-            }
-        };
-        let writing = async {
-            while let Some((when, bytes)) = kept.recv().await {
-                tokio::time::sleep_until(when).await;
-                if to.write_all(&bytes).await.is_err() {
-                    return;
-                }
-            }
-        };
-        tokio::select! {
-            () = reading => {}
-            () = writing => {}
-        }
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let mut proxying = tokio::task::JoinSet::new();
-    proxying.spawn(async move {
-        let mut connections = tokio::task::JoinSet::new();
-        while let Ok((client, _)) = listener.accept().await {
-            let server = TcpStream::connect(&to).await.unwrap();
-            connections.spawn(async move {
-                let ((client_in, client_out), (server_in, server_out)) =
-                    (client.into_split(), server.into_split());
-                tokio::select! {
-                    () = pass(client_in, server_out, delay) => {}
-                    () = pass(server_in, client_out, delay) => {}
-                }
-            });
-        }
-    });
-    (address, proxying)
-}
-
 /// An answer takes seven seconds: too long for the five that a client has unless it is said
 /// otherwise, and not for the twenty of the setting.
 #[tokio::test(flavor = "multi_thread")]
@@ -725,7 +631,7 @@ async fn c17_a_proxy_that_is_late_keeps_a_hold_when_it_may_be() {
         );
         let service = Service::start(ground.path(), &flags).await;
         let grpc = service.grpc.strip_prefix("http://").unwrap().to_owned();
-        let (grpc, proxying) = late_proxy(grpc, Duration::from_millis(3500)).await;
+        let (grpc, proxying) = proxy::late(grpc, Duration::from_millis(3500)).await;
         let channel = tonic::transport::Channel::from_shared(format!("http://{grpc}")).unwrap();
         let mut leases = LeaseServiceClient::new(channel.connect().await.unwrap());
         let (say, said) = mpsc::channel(1);

@@ -14,7 +14,7 @@ use std::{
 use berth::{
     browser::State,
     metrics::{Kind, TABLE},
-    proto::{AcquireRequest, FetchRequest, FetchStrategy, GetStatusRequest, Lease},
+    proto::{AcquireRequest, GetStatusRequest, Lease},
 };
 use nix::{
     sys::signal::{Signal, kill, killpg},
@@ -59,6 +59,13 @@ impl Watch {
 
 async fn health(broker: &Broker) -> Value {
     serde_json::from_str(&broker.ops("/health").await.1).unwrap()
+}
+
+async fn resources_are_well(broker: &Broker) {
+    until("it is well", async || {
+        check(broker, "resources").await.0 == "healthy"
+    })
+    .await;
 }
 
 /// Status and reasons of a check.
@@ -279,10 +286,7 @@ async fn c04_directories_do_not_pile_up() {
     }
     drop(stuck);
     until("it is removed", async || !dir.exists()).await;
-    until("it is well", async || {
-        check(&broker, "resources").await.0 == "healthy"
-    })
-    .await;
+    resources_are_well(&broker).await;
     until("one directory is left for each browser", async || {
         broker.server.pool().directories() == broker.server.pool().seen().len()
     })
@@ -322,10 +326,7 @@ async fn a_ruin_that_cannot_be_removed_does_not_stop_the_start() {
     broker.release(&lease).await;
     drop(stuck);
     until("it is removed", async || !ruin.exists()).await;
-    until("it is well", async || {
-        check(&broker, "resources").await.0 == "healthy"
-    })
-    .await;
+    resources_are_well(&broker).await;
     broker.stop().await;
 }
 
@@ -362,10 +363,7 @@ async fn what_nobody_owns_is_reported_and_put_right() {
     // Only its owner can close a descriptor: it stays, and is told, until then.
     assert_eq!(leaks().await["descriptor"], 1);
     drop(open);
-    until("it is well", async || {
-        check(&broker, "resources").await.0 == "healthy"
-    })
-    .await;
+    resources_are_well(&broker).await;
     for kind in ["process", "directory", "descriptor"] {
         for what in ["found", "repaired"] {
             let series = format!("berth_leaks_{what}_total{{kind=\"{kind}\"}}");
@@ -522,10 +520,7 @@ async fn a_socket_that_nobody_closes_is_told() {
     let found = "berth_leaks_found_total{kind=\"socket\"}";
     assert!((metric(&broker, found).await - 1.0).abs() < 0.5);
     drop((forgotten, unread, used));
-    until("it is well", async || {
-        check(&broker, "resources").await.0 == "healthy"
-    })
-    .await;
+    resources_are_well(&broker).await;
     let repaired = "berth_leaks_repaired_total{kind=\"socket\"}";
     assert!((metric(&broker, repaired).await - 1.0).abs() < 0.5);
     drop(listener);
@@ -750,14 +745,7 @@ async fn c22_no_metric_vanishes_or_appears_undocumented() {
         .unwrap();
     let lease = lease(&broker).await;
     broker.release(&lease).await;
-    for strategy in [FetchStrategy::Http, FetchStrategy::Browser] {
-        let fetch = FetchRequest {
-            url: broker.site.url("/"),
-            strategy: strategy.into(),
-            ..FetchRequest::default()
-        };
-        broker.fetches().fetch(fetch).await.unwrap();
-    }
+    broker.fetch_both_ways().await;
     until("a canary has passed", async || {
         metric(&broker, "berth_canary_runs_total{result=\"ok\"}").await > 0.0
     })

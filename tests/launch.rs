@@ -84,14 +84,15 @@ async fn it_is_a_directory() {
     told(dir.path()).await;
 }
 
+/// A browser that ends before it is one.
+fn dead(dir: &Path) -> PathBuf {
+    program(dir, "dead", "echo 'a library is missing' >&2; exit 7")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_exits_at_once() {
     let dir = TempDir::new().unwrap();
-    let path = program(
-        dir.path(),
-        "dead",
-        "echo 'a library is missing' >&2; exit 7",
-    );
+    let path = dead(dir.path());
     let message = told(&path).await;
     assert!(message.contains('7'), "its exit code: {message}");
     assert!(
@@ -112,11 +113,7 @@ async fn refused(broker: &Broker, wait: Duration) -> Status {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_shorter_than_the_pause_between_launches_is_told_why() {
     let dir = TempDir::new().unwrap();
-    let path = program(
-        dir.path(),
-        "dead",
-        "echo 'a library is missing' >&2; exit 7",
-    );
+    let path = dead(dir.path());
     let broker = Broker::cold(|config| {
         config.browser = Some(path);
         config.max_browsers = 1;

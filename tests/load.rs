@@ -44,6 +44,15 @@ use tonic_types::StatusExt;
 /// What the broker's memory may grow by under load, in bytes.
 const GROWTH: u64 = 48 << 20;
 
+/// Somebody else is served.
+async fn lease_and_give_back(service: &Service) {
+    let mut leases = service.leases().await;
+    let lease = acquire(&mut leases, AcquireRequest::default()).await;
+    let lease_id = lease.unwrap().id;
+    let given_back = leases.release(ReleaseRequest { lease_id }).await;
+    given_back.unwrap();
+}
+
 fn bounded<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(BOUND);
@@ -229,16 +238,7 @@ async fn readers_that_do_not_read_hold_up_nobody() {
     }
     let grown = service.status().await.resident_bytes.saturating_sub(before);
     assert!(grown < GROWTH, "{grown} bytes");
-    let lease = acquire(&mut service.leases().await, AcquireRequest::default())
-        .await
-        .unwrap();
-    let lease_id = lease.id;
-    service
-        .leases()
-        .await
-        .release(ReleaseRequest { lease_id })
-        .await
-        .unwrap();
+    lease_and_give_back(&service).await;
     // One that reads again gets what is true then.
     let mut late = streams.pop().unwrap();
     let told = timeout(BOUND, late.message()).await.unwrap();
@@ -586,16 +586,7 @@ async fn without_descriptors_every_port_waits_quietly_and_serves_again() {
         health.is_ok_and(|answer| answer.status().is_success())
     })
     .await;
-    let lease = acquire(&mut service.leases().await, AcquireRequest::default())
-        .await
-        .unwrap();
-    let lease_id = lease.id;
-    service
-        .leases()
-        .await
-        .release(ReleaseRequest { lease_id })
-        .await
-        .unwrap();
+    lease_and_give_back(&service).await;
     drop((kept, known));
     service.signal(Signal::SIGTERM);
     let (code, log) = service.ended().await;

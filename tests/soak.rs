@@ -99,7 +99,7 @@ async fn an_interrupted_run_goes_on() {
     let dir = ground.path();
     let flags = ["--duration", "16s", "--seed", "9"];
     let child = soak(dir, temporary.path(), &flags).spawn().unwrap();
-    let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+    let pid = pid(&child);
     until("there are samples", async || rows(dir) >= 4).await;
     kill(pid, Signal::SIGINT).unwrap();
     let output = ended(child).await;

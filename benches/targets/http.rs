@@ -2,71 +2,24 @@
 
 use std::time::Duration;
 
-use axum::{Router, response::Html, routing::get};
-use berth::{
-    http_server,
-    proto::{
-        FetchContents, FetchFormat, FetchManyOptions, FetchManyRequest, FetchManyResponse,
-        FetchRequest, FetchResponse, FetchStrategy, fetch_many_response,
-        fetch_service_client::FetchServiceClient,
-        fetch_service_server::{FetchService, FetchServiceServer},
-    },
+use berth::proto::{
+    FetchFormat, FetchManyOptions, FetchManyRequest, fetch_many_response,
+    fetch_service_client::FetchServiceClient,
 };
-use tokio::{net::TcpListener, time::Instant};
-use tokio_stream::wrappers::TcpListenerStream;
-use tokio_util::sync::CancellationToken;
-use tonic::{
-    Request, Response, Status, Streaming,
-    transport::{Channel, Server},
+use tokio::time::Instant;
+use tonic::transport::Channel;
+
+use crate::{
+    Row,
+    barest::Barest,
+    median, millis,
+    origin::{AT_ONCE, EACH, Origin, check, crowd, fetch, request},
+    rounds,
+    stand::Stand,
 };
 
-use crate::{Row, median, millis, rounds, stand::Stand};
-
-pub const AT_ONCE: usize = 64;
-pub const EACH: usize = 40;
 const ALONE: usize = 200;
 
-/// A page of 20 KB.
-pub fn page() -> String {
-    let words = "<p>Plain words that a reader sees without any script at all.</p>\n";
-    let mut page = String::from("<!doctype html><meta charset=utf-8><title>Page</title>");
-    while page.len() < 20_000 {
-        page.push_str(words);
-    }
-    page
-}
-
-/// The least that a gRPC service can do: it asks the bare client and passes the bytes on.
-struct Barest(reqwest::Client);
-
-#[tonic::async_trait]
-impl FetchService for Barest {
-    async fn fetch(
-        &self,
-        request: Request<FetchRequest>,
-    ) -> Result<Response<FetchResponse>, Status> {
-        let answer = self.0.get(request.into_inner().url).send().await.unwrap();
-        let contents = FetchContents {
-            raw: Some(answer.bytes().await.unwrap()),
-            ..FetchContents::default()
-        };
-        Ok(Response::new(FetchResponse {
-            contents: Some(contents),
-            ..FetchResponse::default()
-        }))
-    }
-
-    type FetchManyStream = tokio_stream::Empty<Result<FetchManyResponse, Status>>;
-
-    async fn fetch_many(
-        &self,
-        _: Request<Streaming<FetchManyRequest>>,
-    ) -> Result<Response<Self::FetchManyStream>, Status> {
-        Err(Status::unimplemented("not measured"))
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the bench's own tasks")]
 pub async fn measure() -> Vec<Row> {
     // What is measured is the way to the origin, not around it.
     let stand = Stand::start(|config| {
@@ -75,49 +28,22 @@ pub async fn measure() -> Vec<Row> {
         config.http_max_idle_per_host = AT_ONCE;
     })
     .await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let stop = CancellationToken::new();
-    let body: &'static str = page().leak();
-    let router = Router::new().route("/", get(async move || Html(body)));
-    let stopped = stop.clone().cancelled_owned();
-    let origin = tokio::spawn(http_server::serve("page", 4096, listener, router, stopped));
+    let origin = Origin::start().await;
+    let url = origin.url;
     let endpoint = format!("http://{}", stand.server.addresses().grpc);
     let client = FetchServiceClient::connect(endpoint).await.unwrap();
     let bare = reqwest::Client::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let barest = Server::builder()
-        .add_service(FetchServiceServer::new(Barest(bare.clone())))
-        .serve_with_incoming_shutdown(
-            TcpListenerStream::new(listener),
-            stop.clone().cancelled_owned(),
-        );
-    let barest_served = tokio::spawn(barest);
-    let barest = FetchServiceClient::connect(endpoint).await.unwrap();
+    let barest = Barest::start(bare.clone()).await;
     let mut spent = [Duration::ZERO; 5];
     for turn in 0..rounds() * 5 {
+        let (client, bare, barest) = (client.clone(), bare.clone(), barest.client.clone());
         let begun = Instant::now();
-        if turn % 5 == 4 {
-            fetch_many(client.clone(), &url).await;
-        }
-        let at_once = if turn % 5 == 4 { 0 } else { AT_ONCE };
-        let workers = (0..at_once).map(|_| {
-            let (client, bare, url) = (client.clone(), bare.clone(), url.clone());
-            let barest = barest.clone();
-            tokio::spawn(async move {
-                for _ in 0..EACH {
-                    match turn % 5 {
-                        0 => get_bare(&bare, &url).await,
-                        1 => fetch(client.clone(), &url, FetchFormat::Raw).await,
-                        2 => fetch(client.clone(), &url, FetchFormat::Html).await,
-                        _ => fetch(barest.clone(), &url, FetchFormat::Raw).await,
-                    }
-                }
-            })
-        });
-        for worker in workers.collect::<Vec<_>>() {
-            worker.await.unwrap();
+        match turn % 5 {
+            0 => crowd(move || get_bare(bare.clone(), url)).await,
+            1 => crowd(move || fetch(client.clone(), url, FetchFormat::Raw)).await,
+            2 => crowd(move || fetch(client.clone(), url, FetchFormat::Html)).await,
+            3 => crowd(move || fetch(barest.clone(), url, FetchFormat::Raw)).await,
+            _ => fetch_many(client, url).await,
         }
         // The first of each makes the connections.
         if turn >= 5 {
@@ -128,17 +54,16 @@ pub async fn measure() -> Vec<Row> {
     for turn in 0..ALONE * 3 {
         let begun = Instant::now();
         match turn % 3 {
-            0 => get_bare(&bare, &url).await,
-            1 => fetch(client.clone(), &url, FetchFormat::Raw).await,
-            _ => fetch(client.clone(), &url, FetchFormat::Html).await,
+            0 => get_bare(bare.clone(), url).await,
+            1 => fetch(client.clone(), url, FetchFormat::Raw).await,
+            _ => fetch(client.clone(), url, FetchFormat::Html).await,
         }
         alone[turn % 3].push(millis(begun.elapsed()));
     }
     let load = stand.server.broker().status().fetches;
-    drop((client, bare, barest));
-    stop.cancel();
-    barest_served.await.unwrap().unwrap();
-    origin.await.unwrap();
+    drop((client, bare));
+    barest.stop().await;
+    origin.stop().await;
     stand.stop().await;
     let requests = ((rounds() - 1) * AT_ONCE * EACH) as f64;
     let rates = spent.map(|spent| requests / spent.as_secs_f64());
@@ -182,7 +107,7 @@ pub async fn measure() -> Vec<Row> {
     ]
 }
 
-async fn get_bare(client: &reqwest::Client, url: &str) {
+async fn get_bare(client: reqwest::Client, url: &str) {
     let answer = client.get(url).send().await.unwrap();
     assert!(answer.bytes().await.unwrap().len() >= 20_000);
 }
@@ -210,29 +135,4 @@ async fn fetch_many(mut client: FetchServiceClient<Channel>, url: &str) {
             fetch_many_response::Result::Failure(failure) => panic!("{failure:?}"),
         }
     }
-}
-
-async fn fetch(mut client: FetchServiceClient<Channel>, url: &str, format: FetchFormat) {
-    check(
-        client
-            .fetch(request(url, format))
-            .await
-            .unwrap()
-            .into_inner(),
-    );
-}
-
-pub fn request(url: &str, format: FetchFormat) -> FetchRequest {
-    FetchRequest {
-        url: url.to_owned(),
-        strategy: FetchStrategy::Http.into(),
-        formats: vec![format.into()],
-        ..FetchRequest::default()
-    }
-}
-
-pub fn check(answer: FetchResponse) {
-    let contents = answer.contents.unwrap();
-    let size = contents.raw.map_or(0, |raw| raw.len()) + contents.html.map_or(0, |html| html.len());
-    assert!(size >= 20_000);
 }

@@ -6,10 +6,12 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+mod barest;
 mod fetches;
 mod http;
 mod leases;
 mod memory;
+mod origin;
 mod overhead;
 mod round_trips;
 #[path = "../../tests/support/site.rs"]

@@ -2,36 +2,26 @@
 
 use std::time::Duration;
 
-use axum::{Router, response::Html, routing::get};
 use berth::{
-    http_server,
     metrics::Metrics,
     proto::{FetchFormat, fetch_service_client::FetchServiceClient},
     telemetry::{self, Format},
 };
-use tokio::{net::TcpListener, time::Instant};
-use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
+use tokio::time::Instant;
 
 use crate::{
-    Row,
-    http::{AT_ONCE, EACH, check, page, request},
-    median, rounds,
+    Row, median,
+    origin::{AT_ONCE, EACH, Origin, crowd, fetch},
+    rounds,
     stand::Stand,
 };
 
-#[allow(clippy::disallowed_methods, reason = "the bench's own tasks")]
 pub async fn measure() -> Vec<Row> {
     let logging = telemetry::init("off", Format::Json, None).unwrap();
     let level = logging.controls().level.unwrap();
     let stand = Stand::start(|config| config.cache_bytes = 0).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let stop = CancellationToken::new();
-    let body: &'static str = page().leak();
-    let router = Router::new().route("/", get(async move || Html(body)));
-    let stopped = stop.clone().cancelled_owned();
-    let origin = tokio::spawn(http_server::serve("page", 4096, listener, router, stopped));
+    let origin = Origin::start().await;
+    let url = origin.url;
     let endpoint = format!("http://{}", stand.server.addresses().grpc);
     let client = FetchServiceClient::connect(endpoint).await.unwrap();
     let scraped = format!("http://{}/metrics", stand.server.addresses().ops);
@@ -42,7 +32,8 @@ pub async fn measure() -> Vec<Row> {
         let filter = if watched { "info" } else { "off" };
         level.set(filter, None, "bench").unwrap();
         let begun = Instant::now();
-        let load = load(&client, &url);
+        let client = client.clone();
+        let load = crowd(move || fetch(client.clone(), url, FetchFormat::Html));
         if watched {
             // More often than anybody scrapes: a turn takes less than a second.
             let scrape = async { scraper.get(&scraped).send().await.unwrap().bytes().await };
@@ -64,8 +55,7 @@ pub async fn measure() -> Vec<Row> {
         counted * 1e6
     );
     drop((client, scraper));
-    stop.cancel();
-    origin.await.unwrap();
+    origin.stop().await;
     stand.stop().await;
     vec![
         Row::at_most(
@@ -81,22 +71,6 @@ pub async fn measure() -> Vec<Row> {
             "",
         ),
     ]
-}
-
-#[allow(clippy::disallowed_methods, reason = "the bench's own tasks")]
-async fn load(client: &FetchServiceClient<Channel>, url: &str) {
-    let workers = (0..AT_ONCE).map(|_| {
-        let (mut client, url) = (client.clone(), url.to_owned());
-        tokio::spawn(async move {
-            for _ in 0..EACH {
-                let answer = client.fetch(request(&url, FetchFormat::Html)).await;
-                check(answer.unwrap().into_inner());
-            }
-        })
-    });
-    for worker in workers.collect::<Vec<_>>() {
-        worker.await.unwrap();
-    }
 }
 
 /// How long it takes to count what a fetch over HTTP counts, in seconds.

@@ -29,6 +29,13 @@ pub fn names(folder: &str) -> Vec<String> {
     names
 }
 
+/// The value of the one pair that has this key.
+pub fn only(pairs: Vec<(String, String)>, key: &str) -> String {
+    let mut all: Vec<_> = pairs.into_iter().filter(|(is, _)| is == key).collect();
+    assert_eq!(all.len(), 1, "{key}: {all:?}");
+    all.remove(0).1
+}
+
 /// A list that must be there.
 pub fn list(value: &Value) -> &Vec<Value> {
     value

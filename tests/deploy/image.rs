@@ -32,12 +32,7 @@ fn last_stage() -> Vec<(String, String)> {
 
 /// The one instruction of its kind in the last stage.
 pub fn one(word: &str) -> String {
-    let mut all: Vec<_> = last_stage()
-        .into_iter()
-        .filter(|(is, _)| is == word)
-        .collect();
-    assert_eq!(all.len(), 1, "{word}: {all:?}");
-    all.remove(0).1
+    files::only(last_stage(), word)
 }
 
 /// What is run, word by word.

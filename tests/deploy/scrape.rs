@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use berth::proto::{FetchRequest, FetchStrategy};
-
 use crate::support::Broker;
 
 /// The label values that there are, by series and label.
@@ -16,14 +14,7 @@ impl Scrape {
     /// measures durations is there once something was measured.
     pub async fn take() -> Self {
         let broker = Broker::start().await;
-        for strategy in [FetchStrategy::Http, FetchStrategy::Browser] {
-            let fetch = FetchRequest {
-                url: broker.site.url("/"),
-                strategy: strategy.into(),
-                ..FetchRequest::default()
-            };
-            broker.fetches().fetch(fetch).await.unwrap();
-        }
+        broker.fetch_both_ways().await;
         let (code, text) = broker.ops("/metrics").await;
         assert_eq!(code, 200);
         broker.stop().await;

@@ -30,12 +30,7 @@ fn service() -> Vec<(String, String)> {
 
 /// The one value of a key.
 fn one(key: &str) -> String {
-    let mut all: Vec<_> = service()
-        .into_iter()
-        .filter(|(name, _)| name == key)
-        .collect();
-    assert_eq!(all.len(), 1, "{key}: {all:?}");
-    all.remove(0).1
+    files::only(service(), key)
 }
 
 fn settings() -> Effective {

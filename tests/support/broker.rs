@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use berth::{
     config::Config,
     proto::{
-        AcquireRequest, AcquireResponse, GetRequest, GetStatusRequest, Lease, ReleaseRequest,
-        Status as BrokerStatus, admin_service_client::AdminServiceClient,
+        AcquireRequest, AcquireResponse, FetchRequest, FetchStrategy, GetRequest, GetStatusRequest,
+        Lease, ReleaseRequest, Status as BrokerStatus, admin_service_client::AdminServiceClient,
         fetch_service_client::FetchServiceClient, lease_service_client::LeaseServiceClient,
     },
     server::{self, Ended, Server},
@@ -155,6 +155,18 @@ impl Broker {
             .await
             .unwrap();
         released.into_inner().lease.unwrap()
+    }
+
+    /// Fetches a page by each way.
+    pub async fn fetch_both_ways(&self) {
+        for strategy in [FetchStrategy::Http, FetchStrategy::Browser] {
+            let fetch = FetchRequest {
+                url: self.site.url("/"),
+                strategy: strategy.into(),
+                ..FetchRequest::default()
+            };
+            self.fetches().fetch(fetch).await.unwrap();
+        }
     }
 
     /// Ends the broker, and fails the test when it had to cut work or anything is left.

@@ -7,6 +7,7 @@
 pub mod broker;
 pub mod cdp;
 pub mod left;
+pub mod proxy;
 pub mod service;
 pub mod site;
 
