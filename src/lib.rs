@@ -14,7 +14,7 @@
 //!   processes.
 //! * [`content`] makes Markdown, links and metadata of documents, and knows none of the others.
 //!
-//! [`accept`], [`drain`], [`deadline`], [`health`], [`metrics`], [`telemetry`] and [`config`] know
+//! [`accept`], [`auth`], [`drain`], [`deadline`], [`health`], [`metrics`], [`telemetry`] and [`config`] know
 //! none of them. `docs/architecture.md` has the map.
 
 #![warn(missing_debug_implementations, missing_docs, unreachable_pub)]
@@ -28,6 +28,7 @@
 )]
 
 pub mod accept;
+pub mod auth;
 pub mod broker;
 pub mod browser;
 pub mod cli;

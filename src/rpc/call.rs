@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::{observe::Authority, status};
-use crate::{broker::Violation, deadline::Deadline};
+use crate::{auth::Caller, broker::Violation, deadline::Deadline};
 
 /// What is known of a call beside its message.
 #[derive(Clone, Debug)]
@@ -15,13 +15,10 @@ pub(super) struct Call {
     /// How long the caller said it waits.
     pub(super) timeout: Option<Duration>,
     /// Who calls.
-    pub(super) owner: String,
+    pub(super) caller: Caller,
     /// The host the caller reached us by.
     pub(super) authority: Option<String>,
 }
-
-/// The owner of everything as long as callers have no names.
-const ANONYMOUS: &str = "anonymous";
 
 impl Call {
     /// Reads a call; one without a deadline gets `otherwise`, and none may have more than `most`.
@@ -33,10 +30,11 @@ impl Call {
         let timeout = timeout(request.metadata())
             .map_err(|why| status::invalid(vec![Violation::new("grpc-timeout", why)]))?;
         let authority = request.extensions().get::<Authority>();
+        let caller = request.extensions().get::<Caller>();
         Ok(Self {
             deadline: Deadline::after(timeout.map_or(otherwise, answer_within).min(most)),
             timeout,
-            owner: ANONYMOUS.into(),
+            caller: caller.cloned().unwrap_or_else(Caller::anonymous),
             authority: authority.map(|authority| authority.0.clone()),
         })
     }

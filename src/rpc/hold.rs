@@ -81,7 +81,7 @@ async fn serve(
         Ok(Err(_)) | Err(_) => return Ok(()),
     };
     let wants_state = request.storage_state;
-    let spec = spec(request, &call.owner)?;
+    let spec = spec(request, call.caller.owner())?;
     let limit = leases.limit(&spec, call);
     let queued = |position: usize| {
         let position = u32::try_from(position).unwrap_or(u32::MAX);

@@ -108,7 +108,7 @@ impl LeaseService for Leases {
             let why = "only a Hold stream is told: there is no other way to say it";
             return Err(status::invalid(vec![Violation::new("storage_state", why)]));
         }
-        let spec = spec(request, &call.owner)?;
+        let spec = spec(request, call.caller.owner())?;
         let limit = self.limit(&spec, &call);
         let acquired = self
             .broker
