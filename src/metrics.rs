@@ -19,8 +19,8 @@ mod words;
 
 pub use table::{Def, Kind, Read, TABLE};
 pub use words::{
-    AcquireOutcome, CACHE_RESULTS, CanaryResult, END_REASONS, FETCH_OUTCOMES, LEAK_KINDS,
-    LaunchResult, METHODS, Retire, VIA, Wanted,
+    AcquireOutcome, CACHE_RESULTS, CanaryResult, END_REASONS, EgressRule, FETCH_OUTCOMES,
+    LEAK_KINDS, LaunchResult, METHODS, Retire, VIA, Wanted,
 };
 
 /// The content type of what [`Metrics::encode`] returns.
@@ -211,6 +211,16 @@ impl Metrics {
         self.count("berth_pool_exhausted_total", &labels);
     }
 
+    /// The egress policy forbade a target by `rule`, or said that it would have.
+    pub fn egress_denied(&self, rule: EgressRule, enforced: bool) {
+        let mode = if enforced { "enforce" } else { "report" };
+        let labels = [
+            KeyValue::new("rule", rule.as_str()),
+            KeyValue::new("mode", mode),
+        ];
+        self.count("berth_egress_denied_total", &labels);
+    }
+
     /// A lease ended for `reason`, one of [`END_REASONS`], after it was `held`.
     pub fn lease_ended(&self, reason: &'static str, held: Duration) {
         let labels = [KeyValue::new("reason", reason)];
@@ -290,6 +300,12 @@ impl Metrics {
         zero("berth_leaks_repaired_total", "kind", &LEAK_KINDS);
         zero("berth_cache_requests_total", "result", &CACHE_RESULTS);
         zero("berth_leases_ended_total", "reason", &END_REASONS);
+        for rule in EgressRule::ALL.map(EgressRule::as_str) {
+            for mode in ["enforce", "report"] {
+                let labels = [KeyValue::new("rule", rule), KeyValue::new("mode", mode)];
+                self.add("berth_egress_denied_total", 0, &labels);
+            }
+        }
         for via in VIA {
             for outcome in FETCH_OUTCOMES {
                 let labels = [KeyValue::new("via", via), KeyValue::new("outcome", outcome)];

@@ -110,6 +110,66 @@ words! {
     }
 }
 
+words! {
+    /// Which rule of the egress policy forbids a target.
+    EgressRule: 13 {
+        /// A port of this broker or of one of its browsers.
+        OwnPort = "own_port",
+        /// Where a cloud tells its machines their secrets.
+        Metadata = "metadata",
+        /// The operator's list.
+        DenyList = "deny_list",
+        /// Not among what the lease was narrowed to.
+        Lease = "lease",
+        /// The machine itself.
+        Loopback = "loopback",
+        /// A network of one's own.
+        Private = "private",
+        /// The link.
+        LinkLocal = "link_local",
+        /// Addresses that carriers share among customers.
+        Cgnat = "cgnat",
+        /// Many at once.
+        Multicast = "multicast",
+        /// This machine or none.
+        Unspecified = "unspecified",
+        /// Reserved for something else.
+        Reserved = "reserved",
+        /// No rule allows it, and nothing else is open.
+        Unlisted = "unlisted",
+        /// A scheme that leads to no host.
+        Scheme = "scheme",
+    }
+}
+
+impl EgressRule {
+    /// Whether it holds whatever is allowed.
+    #[must_use]
+    pub const fn is_absolute(self) -> bool {
+        matches!(self, Self::OwnPort | Self::Metadata)
+    }
+
+    /// The same in words, for whoever is refused.
+    #[must_use]
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::OwnPort => "it is a port of the broker itself",
+            Self::Metadata => "metadata services are closed, whatever is allowed",
+            Self::DenyList => "the operator's deny list names it",
+            Self::Lease => "it is not among what this lease may reach",
+            Self::Loopback => "it leads to the broker's machine; --egress-allow opens it",
+            Self::Private => "it leads to a private network; --egress-allow opens it",
+            Self::LinkLocal => "it leads to a link-local address; --egress-allow opens it",
+            Self::Cgnat => "it leads to a carrier's shared addresses; --egress-allow opens it",
+            Self::Multicast => "it leads to a multicast address; --egress-allow opens it",
+            Self::Unspecified => "it leads to no particular address; --egress-allow opens it",
+            Self::Reserved => "it leads to a reserved address; --egress-allow opens it",
+            Self::Unlisted => "only what --egress-allow lists is reachable",
+            Self::Scheme => "its scheme leads out of the web",
+        }
+    }
+}
+
 /// What the leak watch finds.
 pub const LEAK_KINDS: [&str; 6] = [
     "process",

@@ -1,0 +1,20 @@
+//! Where the broker and its browsers may go: one policy for everything that leaves.
+//!
+//! * [`Rule`] is one line of an allow or deny list, [`Policy`] the whole: pure, and asked twice for
+//!   every connection: with the name before it is looked up, and with each address before it is
+//!   dialled. What is dialled is the address that was checked, so a name that changes its answer in
+//!   between gains nothing.
+//! * `address` knows which addresses are special, and which of them give away a cloud's secrets.
+//! * [`OwnPorts`] are the ports of this broker and of its browsers: never reachable, whatever is
+//!   allowed.
+
+mod address;
+mod own;
+mod policy;
+mod rule;
+
+pub use self::{
+    own::{OwnPort, OwnPorts},
+    policy::{Denied, Fallback, Policy, Settings, Target},
+    rule::{ParseError, Rule},
+};
