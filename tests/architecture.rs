@@ -167,6 +167,7 @@ fn each_foreign_crate_has_its_home() {
         ("chromiumoxide::", &["browser"]),
         ("bb8::", &["browser"]),
         ("ipnet::", &["egress"]),
+        ("hickory_resolver::", &["egress"]),
         ("procfs::", &["browser", "cli", "fetch"]),
         ("libm::", &["cli"]),
         ("hyper_util::client", &["fetch"]),

@@ -5,16 +5,19 @@
 //!   dialled. What is dialled is the address that was checked, so a name that changes its answer in
 //!   between gains nothing.
 //! * `address` knows which addresses are special, and which of them give away a cloud's secrets.
+//! * [`Egress`] is the policy together with a [`Resolver`]: from a target to the addresses to dial.
 //! * [`OwnPorts`] are the ports of this broker and of its browsers: never reachable, whatever is
 //!   allowed.
 
 mod address;
 mod own;
 mod policy;
+mod resolve;
 mod rule;
 
 pub use self::{
     own::{OwnPort, OwnPorts},
     policy::{Denied, Fallback, Policy, Settings, Target},
+    resolve::{Egress, LookupError, Resolver, ResolverError},
     rule::{ParseError, Rule},
 };
