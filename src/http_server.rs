@@ -4,21 +4,17 @@
 //! soon, and a stop waits for nobody long. No connection has a task of its own outside of the
 //! server's set, not even one that was upgraded: dropped with the server, the set ends them all.
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::accept::Acceptor;
+use crate::accept::{Acceptor, Secure, Stream};
 
 /// How long a client may take for the head of a request, and stay silent between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,17 +61,44 @@ pub async fn serve(
     router: Router,
     stop: impl Future<Output = ()> + Send,
 ) {
+    let acceptor = Acceptor::new(name, listener, None);
+    serve_accepted(name, max_connections, acceptor, router, stop).await;
+}
+
+/// As [`serve`], with TLS when `secure` has it. Each request has as extensions its
+/// [`Certificate`](crate::accept::Certificate) and its peer's [`SocketAddr`].
+///
+/// # Cancel safety
+/// Yes: the connections end with the future.
+pub async fn serve_secure(
+    name: &'static str,
+    max_connections: usize,
+    listener: TcpListener,
+    secure: Option<Secure>,
+    router: Router,
+    stop: impl Future<Output = ()> + Send,
+) {
+    let acceptor = Acceptor::new(name, listener, secure);
+    serve_accepted(name, max_connections, acceptor, router, stop).await;
+}
+
+async fn serve_accepted(
+    name: &'static str,
+    max_connections: usize,
+    mut acceptor: Acceptor,
+    router: Router,
+    stop: impl Future<Output = ()> + Send,
+) {
     let mut connections = JoinSet::new();
     let stopped = CancellationToken::new();
     let mut stop = std::pin::pin!(stop);
-    let mut acceptor = Acceptor::new(name, listener);
     loop {
         let room = connections.len() < max_connections;
         tokio::select! {
             () = &mut stop => break,
             Some(_ended) = connections.join_next() => {}
-            (stream, _peer) = acceptor.next(), if room => {
-                connections.spawn(converse(name, stream, router.clone(), stopped.clone()));
+            (stream, peer) = acceptor.next(), if room => {
+                connections.spawn(converse(name, stream, peer, router.clone(), stopped.clone()));
             }
         }
     }
@@ -88,15 +111,20 @@ pub async fn serve(
 
 async fn converse(
     name: &'static str,
-    stream: TcpStream,
+    stream: Stream,
+    peer: SocketAddr,
     router: Router,
     stopped: CancellationToken,
 ) {
     let after = AfterUpgrade::default();
+    let certificate = stream.certificate();
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let mut router = router.clone();
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(after.clone());
+        let extensions = request.extensions_mut();
+        extensions.insert(after.clone());
+        extensions.insert(certificate.clone());
+        extensions.insert(peer);
         async move { Service::call(&mut router, request).await }
     });
     let connection = http1::Builder::new()
@@ -129,6 +157,7 @@ mod tests {
     use axum::routing::get;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
         time::sleep,
     };
 

@@ -19,8 +19,8 @@ mod words;
 
 pub use table::{Def, Kind, Read, TABLE};
 pub use words::{
-    AcquireOutcome, CACHE_RESULTS, CanaryResult, END_REASONS, EgressRule, FETCH_OUTCOMES,
-    LEAK_KINDS, LaunchResult, METHODS, Retire, VIA, Wanted,
+    AcquireOutcome, AuthOutcome, CACHE_RESULTS, CanaryResult, END_REASONS, EgressRule,
+    FETCH_OUTCOMES, LEAK_KINDS, LaunchResult, METHODS, Retire, VIA, Wanted,
 };
 
 /// The content type of what [`Metrics::encode`] returns.
@@ -205,6 +205,12 @@ impl Metrics {
         self.measure("berth_acquire_duration_seconds", took, &[]);
     }
 
+    /// A caller was asked who it is.
+    pub fn authenticated(&self, outcome: AuthOutcome) {
+        let labels = [KeyValue::new("outcome", outcome.as_str())];
+        self.count("berth_auth_total", &labels);
+    }
+
     /// A caller was sent away because there was no room for what it wanted.
     pub fn pool_exhausted(&self, wanted: Wanted) {
         let labels = [KeyValue::new("wanted", wanted.as_str())];
@@ -285,6 +291,11 @@ impl Metrics {
             "berth_acquire_total",
             "outcome",
             &AcquireOutcome::ALL.map(AcquireOutcome::as_str),
+        );
+        zero(
+            "berth_auth_total",
+            "outcome",
+            &AuthOutcome::ALL.map(AuthOutcome::as_str),
         );
         zero(
             "berth_pool_exhausted_total",

@@ -11,6 +11,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    accept::Secure,
+    auth::{self, Gate},
     broker::Broker,
     browser::{Pool, RunDir, RunDirError},
     config::Config,
@@ -83,6 +85,9 @@ pub enum Error {
     /// Names cannot be looked up.
     #[error(transparent)]
     Resolver(#[from] ResolverError),
+    /// A file that says who may call cannot be used.
+    #[error(transparent)]
+    Auth(#[from] auth::Error),
     /// The metrics cannot be set up.
     #[error(transparent)]
     Metrics(#[from] metrics::Error),
@@ -119,6 +124,8 @@ impl Server {
         config: &Config,
         telemetry: telemetry::Controls,
     ) -> Result<Self, Error> {
+        let metrics = Metrics::new()?;
+        let gate = Gate::open(&config.auth, &metrics).await?;
         let grpc = listen("listen", config.listen).await?;
         let gateway = listen("gateway_listen", config.gateway_listen).await?;
         let ops = listen("ops_listen", config.ops_listen).await?;
@@ -132,7 +139,6 @@ impl Server {
             let (instances, processes) = (swept.instances, swept.processes);
             tracing::warn!(instances, processes, "run_dir.swept");
         }
-        let metrics = Metrics::new()?;
         let drain = Drain::new(Handle::current());
         let pool = Pool::start(config.pool(), Arc::new(run_dir), &drain, &metrics);
         let ports = OwnPorts::default();
@@ -156,9 +162,13 @@ impl Server {
             shutdown_timeout: config.shutdown_timeout,
             _own: own,
         };
-        server.serve_grpc(grpc, config, &metrics);
-        server.serve_gateway(gateway, config);
-        server.serve_ops(ops, config, metrics);
+        let (watched, cut) = (gate.clone(), server.drain.cut_token());
+        server
+            .drain
+            .spawn(async move { cut.run_until_cancelled(watched.watch()).await });
+        server.serve_grpc(grpc, config, &gate, &metrics);
+        server.serve_gateway(gateway, config, &gate);
+        server.serve_ops(ops, config, &gate, metrics);
         tracing::info!(
             grpc = %addresses.grpc, gateway = %addresses.gateway, ops = %addresses.ops,
             "server.started"
@@ -166,11 +176,20 @@ impl Server {
         Ok(server)
     }
 
-    fn serve_grpc(&mut self, listener: TcpListener, config: &Config, metrics: &Metrics) {
+    fn serve_grpc(
+        &mut self,
+        listener: TcpListener,
+        config: &Config,
+        gate: &Gate,
+        metrics: &Metrics,
+    ) {
         let options = rpc::Options {
             node: config.node.clone(),
             gateway: self.addresses.gateway,
             gateway_public_url: config.gateway_public_url.clone(),
+            gate: gate.clone(),
+            health_open: !config.auth.health_required,
+            reflection_open: config.auth.reflection_open,
             max_connections: config.max_connections,
             keepalive_interval: config.grpc_keepalive_interval,
             keepalive_timeout: config.grpc_keepalive_timeout,
@@ -200,9 +219,10 @@ impl Server {
         }
     }
 
-    fn serve_gateway(&mut self, listener: TcpListener, config: &Config) {
+    fn serve_gateway(&mut self, listener: TcpListener, config: &Config, gate: &Gate) {
         let options = gateway::Options {
             public_url: config.gateway_public_url.clone(),
+            secure: Some(Secure::http(gate.clone())),
             ..gateway::Options::default()
         };
         let (broker, stop) = (self.broker.clone(), self.stop.clone().cancelled_owned());
@@ -210,12 +230,21 @@ impl Server {
             .spawn(gateway::serve(listener, broker, options, stop));
     }
 
-    fn serve_ops(&mut self, listener: TcpListener, config: &Config, metrics: Metrics) {
+    fn serve_ops(&mut self, listener: TcpListener, config: &Config, gate: &Gate, metrics: Metrics) {
         let broker = self.broker.clone();
         let router = ops::router(metrics, move || broker.health());
         let router = router.merge(ops::dashboard(self.broker.clone(), config.node.clone()));
+        let open = !self.addresses.ops.ip().to_canonical().is_loopback();
+        let mut names = config.auth.ops_hosts.clone();
+        names.push(config.node.clone());
+        let access = ops::Access {
+            names,
+            gate: config.auth.asks_at_ops(open).then(|| gate.clone()),
+        };
+        let (router, secure) = (access.guard(router), Secure::http(gate.clone()));
         let stop = self.stop.clone().cancelled_owned();
-        self.transports.spawn(ops::serve(listener, router, stop));
+        self.transports
+            .spawn(ops::serve(listener, secure, router, stop));
     }
 
     /// Where it listens.

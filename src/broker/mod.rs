@@ -12,7 +12,6 @@ mod health;
 mod history;
 mod idempotence;
 mod refused;
-mod seldom;
 mod spec;
 mod status;
 
@@ -29,7 +28,7 @@ pub use history::{STEP as HISTORY_STEP, Sample};
 pub use spec::{AcquireSpec, LeaseConfig, Violation};
 pub use status::Status;
 
-use self::{history::History, idempotence::Requests, seldom::Seldom};
+use self::{history::History, idempotence::Requests};
 use crate::{
     browser::{self, BrowserId, LaunchWatch, Pool, StorageState},
     deadline::Deadline,
@@ -38,7 +37,7 @@ use crate::{
     health::Thresholds,
     lease::{self, EndReason, LeaseId, Lessor, Now, Record, Table},
     metrics::Metrics,
-    telemetry::SPANS,
+    telemetry::{SPANS, Seldom},
 };
 
 /// The use cases; clones share one broker.

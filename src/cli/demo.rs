@@ -13,15 +13,16 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, transport::Channel};
+use tonic::Request;
 
 use super::{
-    client::{Target, duration},
+    client::{Connection, Target, duration},
     demo_site,
     exit::{self, Failure},
     progress::Progress,
 };
 use crate::{
+    auth,
     browser::{census, visit},
     config::{self, Config},
     deadline::Deadline,
@@ -57,6 +58,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         gateway_listen: anywhere,
         ops_listen: anywhere,
         gateway_public_url: None,
+        auth: auth::Config::default(),
         run_dir: scratch.path().to_owned(),
         ..settings.config()
     };
@@ -146,9 +148,7 @@ async fn show(mut config: Config) -> Result<(), Failure> {
 
 async fn tell(server: &Server, site: &str, begun: Instant) -> Result<(), Failure> {
     let addresses = server.addresses();
-    let target = Target {
-        endpoint: format!("http://{}", addresses.grpc),
-    };
+    let target = Target::open(format!("http://{}", addresses.grpc));
     let progress = Progress::start("starting a broker and its first browser");
     let channel = target.connect().await?;
     say(format_args!(
@@ -201,7 +201,7 @@ async fn tell(server: &Server, site: &str, begun: Instant) -> Result<(), Failure
     status(channel).await
 }
 
-async fn acquire(leases: &mut LeaseServiceClient<Channel>) -> Result<Lease, Failure> {
+async fn acquire(leases: &mut LeaseServiceClient<Connection>) -> Result<Lease, Failure> {
     let mut request = Request::new(AcquireRequest {
         ttl: duration(Duration::from_secs(30)),
         ..AcquireRequest::default()
@@ -212,7 +212,7 @@ async fn acquire(leases: &mut LeaseServiceClient<Channel>) -> Result<Lease, Fail
 }
 
 /// Waits until a spare browser stands by, as the broker's status tells.
-async fn spare(channel: Channel) -> Result<(), Failure> {
+async fn spare(channel: Connection) -> Result<(), Failure> {
     let request = WatchStatusRequest {
         interval: duration(Duration::from_millis(100)),
     };
@@ -230,7 +230,10 @@ async fn spare(channel: Channel) -> Result<(), Failure> {
     timeout(BOUND, idle).await.map_err(Failure::other)?
 }
 
-async fn give_back(leases: &mut LeaseServiceClient<Channel>, lease: Lease) -> Result<(), Failure> {
+async fn give_back(
+    leases: &mut LeaseServiceClient<Connection>,
+    lease: Lease,
+) -> Result<(), Failure> {
     let begun = Instant::now();
     let lease_id = lease.id;
     let release = ReleaseRequest {
@@ -254,7 +257,7 @@ async fn give_back(leases: &mut LeaseServiceClient<Channel>, lease: Lease) -> Re
     )
 }
 
-async fn fetch(channel: Channel, url: &str, strategy: FetchStrategy) -> Result<(), Failure> {
+async fn fetch(channel: Connection, url: &str, strategy: FetchStrategy) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut client = FetchServiceClient::new(channel);
     let mut request = Request::new(FetchRequest {
@@ -286,7 +289,7 @@ async fn fetch(channel: Channel, url: &str, strategy: FetchStrategy) -> Result<(
     step("fetch", begun.elapsed(), what)
 }
 
-async fn status(channel: Channel) -> Result<(), Failure> {
+async fn status(channel: Connection) -> Result<(), Failure> {
     let mut admin = AdminServiceClient::new(channel);
     let status = admin
         .get_status(GetStatusRequest {})

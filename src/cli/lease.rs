@@ -22,7 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::{
-    client::{Target, duration, parse_duration, runtime},
+    client::{TOKEN, Target, duration, parse_duration, runtime},
     exit::{self, Failure},
     progress::Progress,
     signals::Signals,
@@ -136,6 +136,8 @@ impl Held {
         };
         let spawned = Command::new(program)
             .args(arguments)
+            // The browser is lent, not the right to lease more.
+            .env_remove(TOKEN)
             .env("BERTH_CDP_URL", &self.lease.cdp_url)
             .env("BERTH_CDP_HTTP_URL", &self.lease.cdp_http_url)
             .env("BERTH_LEASE_ID", &self.lease.id)

@@ -1,7 +1,7 @@
 //! The command `berth`.
 //!
 //! `serve` runs the service; `fetch`, `lease`, `top` and `health` are clients of one, over gRPC alone;
-//! `demo` runs both in one process and shows the main job; `soak` runs the service as a child for as
+//! `token` makes credentials for callers; `demo` runs both in one process and shows the main job; `soak` runs the service as a child for as
 //! long as wanted and judges how it stands.
 
 mod client;
@@ -15,6 +15,7 @@ mod progress;
 mod serve;
 mod signals;
 mod soak;
+mod token;
 mod top;
 
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use clap::{Args, Command, FromArgMatches};
 
 use self::{
     exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs, soak::SoakArgs,
-    top::TopArgs,
+    token::TokenArgs, top::TopArgs,
 };
 use crate::config;
 
@@ -62,6 +63,7 @@ pub fn command() -> Command {
         .subcommand(LeaseArgs::augment_args(client("lease")))
         .subcommand(TopArgs::augment_args(client("top")))
         .subcommand(HealthArgs::augment_args(client("health")))
+        .subcommand(TokenArgs::augment_args(Command::new("token")))
         .subcommand(SoakArgs::augment_args(Command::new("soak")))
         .subcommand(
             client("demo")
@@ -89,6 +91,9 @@ pub fn main() -> ExitCode {
         Some(("health", matches)) => HealthArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| health::run(&args)),
+        Some(("token", matches)) => TokenArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(|args| token::run(&args)),
         Some(("soak", matches)) => SoakArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| soak::run(&args)),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{problem::Problem, settings::Chosen, values::Config};
+use crate::auth::OpsAuth;
 
 /// What went wrong between settings that are each right.
 pub(super) fn together(config: &Config, chosen: &[Chosen]) -> Vec<Problem> {
@@ -72,21 +73,128 @@ pub(super) fn together(config: &Config, chosen: &[Chosen]) -> Vec<Problem> {
             }
         }
     }
+    problems.extend(open(config, chosen));
+    problems.extend(halves(config, chosen));
     problems
+}
+
+/// Whether others than this machine reach it.
+fn is_open(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
+/// What is open to everybody by accident. The gateway is not: the path of a lease is its permission.
+fn open(config: &Config, chosen: &[Chosen]) -> Vec<Problem> {
+    if config.auth.insecure {
+        return Vec::new();
+    }
+    let asks = config.auth.is_asking();
+    let ops = is_open(config.ops_listen) && !asks && config.auth.ops == OpsAuth::Auto;
+    [
+        ("listen", config.listen, is_open(config.listen) && !asks, ""),
+        (
+            "ops-listen",
+            config.ops_listen,
+            ops,
+            " (or ops_auth = \"off\", where anybody may read it)",
+        ),
+    ]
+    .into_iter()
+    .filter(|(.., refused, _)| *refused)
+    .filter_map(|(flag, address, _, or)| {
+        let here = find(chosen, flag)?;
+        Some(here.problem(format!(
+            "others reach {address}, and nobody is asked who they are: set auth_tokens (`berth token \
+             new` makes one), auth_jwks or tls_client_ca{or}, or insecure_no_auth to be open to all"
+        )))
+    })
+    .collect()
+}
+
+/// Settings that mean nothing without another.
+fn halves(config: &Config, chosen: &[Chosen]) -> Vec<Problem> {
+    let auth = &config.auth;
+    let ops_on = auth.ops == OpsAuth::On;
+    [
+        (
+            "tls-cert",
+            auth.tls_cert.is_some(),
+            "tls_key",
+            auth.tls_key.is_some(),
+        ),
+        (
+            "tls-key",
+            auth.tls_key.is_some(),
+            "tls_cert",
+            auth.tls_cert.is_some(),
+        ),
+        (
+            "tls-client-ca",
+            auth.tls_client_ca.is_some(),
+            "tls_cert",
+            auth.has_tls(),
+        ),
+        (
+            "tls-admin",
+            !auth.tls_admin.is_empty(),
+            "tls_client_ca",
+            auth.tls_client_ca.is_some(),
+        ),
+        (
+            "auth-jwks",
+            auth.jwks.is_some(),
+            "auth_jwt_issuer",
+            !auth.jwt_issuer.is_empty(),
+        ),
+        (
+            "auth-jwks",
+            auth.jwks.is_some(),
+            "auth_jwt_audience",
+            !auth.jwt_audience.is_empty(),
+        ),
+        (
+            "auth-jwt-admin",
+            auth.jwt_admin.is_some(),
+            "auth_jwks",
+            auth.jwks.is_some(),
+        ),
+        (
+            "ops-auth",
+            ops_on,
+            "auth_tokens, auth_jwks or tls_client_ca",
+            auth.is_asking(),
+        ),
+    ]
+    .into_iter()
+    .filter(|(_, one, _, other)| *one && !*other)
+    .filter_map(|(flag, _, other, _)| {
+        Some(find(chosen, flag)?.problem(format!("needs {other} beside it")))
+    })
+    .collect()
 }
 
 /// What is allowed but worth a word.
 pub(super) fn exposed(config: &Config) -> Vec<String> {
-    addresses(config)
-        .into_iter()
-        .filter(|(_, address)| !address.ip().to_canonical().is_loopback())
-        .map(|(name, address)| {
-            format!(
-                "{}: anybody who reaches {address} can use it: there is no authentication yet",
-                name.replace('-', "_")
-            )
-        })
-        .collect()
+    let (asks, tls) = (config.auth.is_asking(), config.auth.has_tls());
+    let mut warnings = Vec::new();
+    let mut warn = |name, address: SocketAddr, is: bool, why: &str| {
+        if is && is_open(address) {
+            warnings.push(format!("{name}: {why} {address}"));
+        }
+    };
+    let (grpc, gateway, ops) = (config.listen, config.gateway_listen, config.ops_listen);
+    let all = "nobody is asked who they are: a browser on this machine is at the command of whoever \
+               reaches";
+    warn("listen", grpc, !asks, all);
+    let plain = "tokens can be read on the way: there is no TLS (tls_cert) at";
+    warn("listen", grpc, asks && !tls, plain);
+    let lease =
+        "the secret addresses of leases can be read on the way: there is no TLS (tls_cert) at";
+    let behind = config.gateway_public_url.is_some();
+    warn("gateway_listen", gateway, !tls && !behind, lease);
+    let read = "metrics, owners and leases are shown to whoever reaches";
+    warn("ops_listen", ops, !config.auth.asks_at_ops(true), read);
+    warnings
 }
 
 fn addresses(config: &Config) -> [(&'static str, SocketAddr); 3] {
@@ -131,9 +239,15 @@ mod tests {
         let warnings = exposed(&config);
         assert_eq!(
             warnings,
-            [
-                "ops_listen: anybody who reaches 0.0.0.0:9464 can use it: there is no authentication yet"
-            ]
+            ["ops_listen: metrics, owners and leases are shown to whoever reaches 0.0.0.0:9464"]
         );
+        config.auth.tokens = Some("tokens.toml".into());
+        assert!(exposed(&config).is_empty());
+        config.listen = "10.0.0.1:50051".parse().unwrap();
+        let warnings = exposed(&config);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("there is no TLS"), "{warnings:?}");
+        config.auth.tls_cert = Some("cert.pem".into());
+        assert!(exposed(&config).is_empty());
     }
 }

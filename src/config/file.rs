@@ -95,7 +95,8 @@ fn text_of(value: &DeValue<'_>) -> Result<String, String> {
         DeValue::String(text) => Ok(text.clone().into_owned()),
         DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
         DeValue::Integer(_) => Err("must be a decimal number".into()),
-        _ => Err("must be a string or a whole number".into()),
+        DeValue::Boolean(switch) => Ok(switch.to_string()),
+        _ => Err("must be a string, a whole number, true or false".into()),
     }
 }
 
@@ -148,7 +149,7 @@ mod tests {
             [
                 "max-browsers (b.toml:1): is no setting; did you mean max_browsers?",
                 "lease_tll (b.toml:2): is no setting; did you mean lease_ttl?",
-                "browser_args (b.toml:3): must be a string or a whole number",
+                "browser_args (b.toml:3): must be a string, a whole number, true or false",
                 "zzz (b.toml:4): is no setting",
                 "queue (b.toml:5): must be a decimal number",
                 "lease (b.toml:6): is no setting: a file has no sections, only keys such as \

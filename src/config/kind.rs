@@ -26,6 +26,15 @@ pub(super) enum Kind {
     Name(Field<String>),
     Executable(Field<Option<PathBuf>>),
     Directory(Field<PathBuf>),
+    File(Field<Option<PathBuf>>),
+    /// Any text, which may be empty.
+    Text(Field<String>),
+    /// A claim and its value.
+    Claim(Field<Option<(String, String)>>),
+    Names(Field<Vec<String>>),
+    Switch(Field<bool>),
+    /// One of some words, and what it sets.
+    Word(&'static [&'static str], fn(&mut Config, &str)),
     Words(Field<Vec<String>>),
     U32(RangeInclusive<u32>, Field<u32>),
     U64(RangeInclusive<u64>, Field<u64>),
@@ -74,7 +83,31 @@ impl Kind {
                     .filter(|path| path.is_absolute())
                     .ok_or_else(wanted)?;
             }
-            Self::Words(field) => {
+            Self::File(field) => *field(config) = optional(text).map(PathBuf::from),
+            Self::Text(field) => {
+                if has_blank(text) {
+                    return Err(wanted());
+                }
+                text.clone_into(field(config));
+            }
+            Self::Claim(field) => {
+                *field(config) = optional(text)
+                    .map(|text| match text.split_once('=') {
+                        Some((claim, value)) if !claim.is_empty() && !value.is_empty() => {
+                            Ok((claim.to_owned(), value.to_owned()))
+                        }
+                        _ => Err(wanted()),
+                    })
+                    .transpose()?;
+            }
+            Self::Switch(field) => *field(config) = text.parse().map_err(|_| wanted())?,
+            Self::Word(words, set) => {
+                if !words.contains(&text) {
+                    return Err(wanted());
+                }
+                set(config, text);
+            }
+            Self::Words(field) | Self::Names(field) => {
                 *field(config) = text.split_whitespace().map(str::to_owned).collect();
             }
             Self::U32(range, field) => *field(config) = number(text, range).ok_or_else(wanted)?,
@@ -127,6 +160,12 @@ impl Kind {
             Self::Name(_) => format!("1 to {LONGEST_NAME} bytes without blanks"),
             Self::Executable(_) => "a path, or empty".into(),
             Self::Directory(_) => "an absolute path".into(),
+            Self::File(_) => "the path of a file, or empty".into(),
+            Self::Text(_) => "text without blanks, or empty".into(),
+            Self::Claim(_) => "a claim and its value such as role=admin, or empty".into(),
+            Self::Names(_) => "names separated by spaces, or empty".into(),
+            Self::Switch(_) => "true or false".into(),
+            Self::Word(words, _) => words.join(" or "),
             Self::Words(_) => "flags separated by spaces, or empty".into(),
             Self::U32(range, _) => between(range, u32::to_string),
             Self::U64(range, _) => between(range, u64::to_string),
@@ -160,7 +199,12 @@ impl Kind {
             Self::Address(_) => "ADDRESS",
             Self::Url(_) | Self::HttpUrl(_) => "URL",
             Self::Name(_) => "NAME",
-            Self::Executable(_) | Self::Directory(_) => "PATH",
+            Self::Executable(_) | Self::Directory(_) | Self::File(_) => "PATH",
+            Self::Text(_) => "TEXT",
+            Self::Claim(_) => "CLAIM=VALUE",
+            Self::Names(_) => "NAMES",
+            Self::Switch(_) => "true|false",
+            Self::Word(..) => "WORD",
             Self::Words(_) => "FLAGS",
             Self::U32(..) | Self::U64(..) | Self::Usize(..) => "NUMBER",
             Self::Duration(..) => "DURATION",
@@ -177,7 +221,15 @@ impl Kind {
 
     /// Whether TOML writes it without quotes.
     pub(super) fn is_number(&self) -> bool {
-        matches!(self, Self::U32(..) | Self::U64(..) | Self::Usize(..))
+        matches!(
+            self,
+            Self::U32(..) | Self::U64(..) | Self::Usize(..) | Self::Switch(_)
+        )
+    }
+
+    /// Whether its flag alone means something: that it is true.
+    pub(super) const fn is_switch(&self) -> bool {
+        matches!(self, Self::Switch(_))
     }
 
     /// Whether the flag alone says yes.

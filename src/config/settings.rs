@@ -15,7 +15,17 @@ use super::{
 const FILE: &str = "BERTH_CONFIG";
 
 /// What clients of Berth are told by their environment, which may be that of the broker too.
-const CLIENTS: [&str; 4] = [FILE, "BERTH_ENDPOINT", "BERTH_CDP_URL", "BERTH_LEASE_ID"];
+const CLIENTS: [&str; 9] = [
+    FILE,
+    "BERTH_ENDPOINT",
+    "BERTH_TOKEN",
+    "BERTH_TOKEN_FILE",
+    "BERTH_CA_FILE",
+    "BERTH_CERT",
+    "BERTH_KEY",
+    "BERTH_CDP_URL",
+    "BERTH_LEASE_ID",
+];
 
 /// What others call their variables: loggers, and Kubernetes for a service that is named berth.
 const FOREIGN: [&str; 3] = ["BERTH_LOG_", "BERTH_SERVICE_", "BERTH_PORT"];

@@ -1,6 +1,7 @@
 //! The table: every setting once. Flags, keys, variables, help, documentation and parsing all come
 //! from here.
 
+mod auth;
 mod egress;
 mod fetching;
 mod health;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use Preset::{Found, Nothing, Text};
 
-use self::{egress::EGRESS, fetching::FETCHING, health::HEALTH, logging::LOGGING};
+use self::{auth::AUTH, egress::EGRESS, fetching::FETCHING, health::HEALTH, logging::LOGGING};
 use super::kind::Kind;
 use crate::browser::RunDir;
 
@@ -88,6 +89,10 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         heading: "Server",
         settings: SERVER,
+    },
+    Group {
+        heading: "Who may call",
+        settings: AUTH,
     },
     Group {
         heading: "Browsers",

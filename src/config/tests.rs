@@ -176,8 +176,9 @@ fn a_file_that_is_named_must_be_there() {
 #[test]
 fn strange_variables_and_open_addresses_are_worth_a_word() {
     let settings = try_load(
-        &["--listen", "0.0.0.0:50051"],
+        &["--listen", "0.0.0.0:50051", "--insecure-no-auth"],
         &[
+            ("BERTH_TOKEN", "x"),
             ("BERTH_MAX_BROWSER", "3"),
             ("BERTH_XYZZY", "1"),
             ("BERTH_ENDPOINT", "http://127.0.0.1:50051"),
@@ -194,9 +195,91 @@ fn strange_variables_and_open_addresses_are_worth_a_word() {
         [
             "BERTH_MAX_BROWSER is no setting; did you mean BERTH_MAX_BROWSERS?",
             "BERTH_XYZZY is no setting",
-            "listen: anybody who reaches 0.0.0.0:50051 can use it: there is no authentication yet",
+            "listen: nobody is asked who they are: a browser on this machine is at the command of \
+             whoever reaches 0.0.0.0:50051",
         ]
     );
+}
+
+#[test]
+fn nothing_is_open_by_accident() {
+    let tokens = ["--auth-tokens", "tokens.toml"];
+    for address in [
+        "0.0.0.0:50051",
+        "[::]:50051",
+        "10.0.0.1:50051",
+        "[fd00::1]:50051",
+        "[::ffff:10.0.0.1]:50051",
+    ] {
+        for flag in ["--listen", "--ops-listen"] {
+            let told = refused(&[flag, address], &[]);
+            let name = flag.trim_start_matches('-').replace('-', "_");
+            assert!(
+                told.starts_with(&format!("{name} ({flag}): others")),
+                "{told}"
+            );
+            for remedy in ["auth_tokens", "berth token new", "insecure_no_auth"] {
+                assert!(told.contains(remedy), "{told}");
+            }
+            assert_eq!(told.lines().count(), 1, "{told}");
+            let mut flags = vec![flag, address];
+            flags.extend(tokens);
+            assert!(try_load(&flags, &[]).is_ok(), "{flags:?}");
+            let env = [("BERTH_INSECURE_NO_AUTH", "true")];
+            let open = try_load(&[flag, address], &env).unwrap();
+            assert_eq!(open.warnings().len(), 1, "{:?}", open.warnings());
+        }
+    }
+    for address in [
+        "127.0.0.1:1",
+        "127.8.8.8:1",
+        "[::1]:1",
+        "[::ffff:127.0.0.1]:1",
+    ] {
+        let silent = try_load(&["--listen", address], &[]).unwrap();
+        assert!(silent.warnings().is_empty(), "{:?}", silent.warnings());
+    }
+    // A lease's path is the permission there.
+    assert!(try_load(&["--gateway-listen", "0.0.0.0:1"], &[]).is_ok());
+    assert!(try_load(&["--ops-listen", "0.0.0.0:1", "--ops-auth", "off"], &[]).is_ok());
+    let (_dir, path) = file("listen = '0.0.0.0:1'\ninsecure_no_auth = true\n");
+    assert!(try_load(&["--config", &path], &[]).is_ok());
+}
+
+#[test]
+fn half_of_what_belongs_together_is_refused() {
+    for (flags, wanted) in [
+        (
+            &["--tls-cert", "c"][..],
+            "tls_cert (--tls-cert): needs tls_key beside it",
+        ),
+        (
+            &["--tls-key", "k"],
+            "tls_key (--tls-key): needs tls_cert beside it",
+        ),
+        (
+            &["--tls-client-ca", "a"],
+            "tls_client_ca (--tls-client-ca): needs tls_cert beside it",
+        ),
+        (
+            &["--tls-admin", "a"],
+            "tls_admin (--tls-admin): needs tls_client_ca beside it",
+        ),
+        (
+            &["--auth-jwt-admin", "role=a"],
+            "auth_jwt_admin (--auth-jwt-admin): needs auth_jwks beside it",
+        ),
+        (
+            &["--auth-jwks", "j", "--auth-jwt-issuer", "i"],
+            "auth_jwks (--auth-jwks): needs auth_jwt_audience beside it",
+        ),
+        (
+            &["--ops-auth", "on"],
+            "ops_auth (--ops-auth): needs auth_tokens, auth_jwks or tls_client_ca beside it",
+        ),
+    ] {
+        assert_eq!(refused(flags, &[]), wanted);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::table;
 use crate::{
+    auth,
     broker::LeaseConfig,
     browser::{self, launch},
     egress::{self, Fallback, Rule},
@@ -26,6 +27,8 @@ pub struct Config {
     pub gateway_public_url: Option<Url>,
     /// Where health checks and metrics are served.
     pub ops_listen: SocketAddr,
+    /// Who may call.
+    pub auth: auth::Config,
     /// gRPC connections at the same time.
     pub max_connections: usize,
     /// How often a quiet gRPC connection is asked whether its client is still there.
@@ -245,6 +248,7 @@ impl Config {
             gateway_listen: nowhere,
             gateway_public_url: None,
             ops_listen: nowhere,
+            auth: auth::Config::default(),
             max_connections: 0,
             grpc_keepalive_interval: never,
             grpc_keepalive_timeout: never,
@@ -335,6 +339,10 @@ mod tests {
             gateway_listen: "127.0.0.1:50052".parse().unwrap(),
             gateway_public_url: None,
             ops_listen: "127.0.0.1:9464".parse().unwrap(),
+            auth: auth::Config {
+                jwt_owner_claim: "sub".into(),
+                ..auth::Config::default()
+            },
             max_connections: 1000,
             grpc_keepalive_interval: secs(10),
             grpc_keepalive_timeout: secs(5),

@@ -36,11 +36,12 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
-    /// Lets a request in by its head.
+    /// Lets a request in by its head. `tls` tells whether it came with it.
     pub(super) fn new(
         uri: &Uri,
         headers: &HeaderMap,
         public: Option<&Url>,
+        tls: bool,
     ) -> Result<Self, Refusal> {
         if headers
             .get_all(ORIGIN)
@@ -60,9 +61,10 @@ impl Admitted {
                 return Err(Refusal::Host);
             }
         }
-        let secure = public.is_some_and(|url| {
+        let behind = public.is_some_and(|url| {
             matches!(url.scheme(), "https" | "wss") && same_host(host.host(), url)
         });
+        let secure = tls || behind;
         Ok(Self { host, secure })
     }
 
@@ -119,7 +121,7 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
-        Admitted::new(&Uri::from_static("/x"), &headers, Some(&public))
+        Admitted::new(&Uri::from_static("/x"), &headers, Some(&public), false)
     }
 
     #[test]
@@ -152,14 +154,14 @@ mod tests {
         }
         let mut headers = HeaderMap::new();
         let uri = Uri::from_static("/x");
-        let none = Admitted::new(&uri, &headers, None);
+        let none = Admitted::new(&uri, &headers, None, false);
         assert_eq!(none.unwrap_err(), Refusal::NoHost);
         headers.append(HOST, HeaderValue::from_static("127.0.0.1"));
         let uri = Uri::from_static("http://evil.example/x");
-        let target = Admitted::new(&uri, &headers, None);
+        let target = Admitted::new(&uri, &headers, None, false);
         assert_eq!(target.unwrap_err(), Refusal::Host);
         headers.append(HOST, HeaderValue::from_static("evil.example"));
-        let two = Admitted::new(&Uri::from_static("/x"), &headers, None);
+        let two = Admitted::new(&Uri::from_static("/x"), &headers, None, false);
         assert_eq!(two.unwrap_err(), Refusal::NoHost);
     }
 

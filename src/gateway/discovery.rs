@@ -62,7 +62,7 @@ mod tests {
     fn rewritten(body: &str) -> Option<Value> {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("localhost:50052"));
-        let admitted = Admitted::new(&Uri::from_static("/"), &headers, None).unwrap();
+        let admitted = Admitted::new(&Uri::from_static("/"), &headers, None, false).unwrap();
         let body = rewrite(body.as_bytes(), &admitted, "/lease/t")?;
         Some(serde_json::from_slice(&body).unwrap())
     }

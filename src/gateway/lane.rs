@@ -8,8 +8,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::tcp::{ReadHalf, WriteHalf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval_at},
 };
@@ -129,10 +128,10 @@ impl Link {
 /// Everything is in here and nothing in a future, so that every wait can be given up at any point
 /// and the direction taken to its close from where it stands.
 #[derive(Debug)]
-pub(super) struct Lane<'a> {
+pub(super) struct Lane<'a, R, W> {
     sender: Peer,
-    from: ReadHalf<'a>,
-    to: WriteHalf<'a>,
+    from: R,
+    to: W,
     scanner: Scanner,
     /// `written..scanned` is to be written, `scanned..filled` to be scanned.
     buffer: Box<[u8]>,
@@ -145,12 +144,12 @@ pub(super) struct Lane<'a> {
     activity: Option<&'a Activity>,
 }
 
-impl<'a> Lane<'a> {
+impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lane<'a, R, W> {
     /// A direction that begins with `early`, which was read already.
     pub(super) fn new(
         sender: Peer,
-        from: ReadHalf<'a>,
-        to: WriteHalf<'a>,
+        from: R,
+        to: W,
         early: &[u8],
         activity: Option<&'a Activity>,
     ) -> Self {
@@ -282,7 +281,8 @@ impl<'a> Lane<'a> {
             let written = some(self.to.write(&self.own).await?)?;
             self.own.drain(..written);
         }
-        Ok(())
+        // With TLS what is written may not be sent.
+        self.to.flush().await
     }
 
     /// Scans what was read: to its end, to the first control frame, which is returned, or to a

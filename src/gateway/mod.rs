@@ -35,9 +35,10 @@ use url::Url;
 use self::{
     access::Admitted,
     route::Route,
-    upstream::{Error, Raw},
+    upstream::{Client, Error},
 };
 use crate::{
+    accept::Secure,
     broker::Broker,
     deadline::Deadline,
     http_server::{self, AfterUpgrade},
@@ -76,6 +77,8 @@ pub struct Options {
     pub ping_interval: Duration,
     /// How many connections are open at once; further ones wait to be accepted.
     pub max_connections: usize,
+    /// How connections get TLS; they are plain without.
+    pub secure: Option<Secure>,
 }
 
 impl Default for Options {
@@ -84,6 +87,7 @@ impl Default for Options {
             public_url: None,
             ping_interval: Duration::from_secs(20),
             max_connections: 1024,
+            secure: None,
         }
     }
 }
@@ -112,15 +116,16 @@ pub async fn serve(
     options: Options,
     stop: impl Future<Output = ()> + Send,
 ) {
-    let most = options.max_connections;
+    let (most, secure) = (options.max_connections, options.secure.clone());
     let router = router(broker, options);
-    http_server::serve("gateway", most, listener, router, stop).await;
+    http_server::serve_secure("gateway", most, listener, secure, router, stop).await;
 }
 
 impl Gateway {
     async fn answer(&self, mut request: Request) -> Response {
         let public = self.options.public_url.as_ref();
-        let admitted = match Admitted::new(request.uri(), request.headers(), public) {
+        let tls = self.options.secure.as_ref().is_some_and(Secure::is_on);
+        let admitted = match Admitted::new(request.uri(), request.headers(), public, tls) {
             Ok(admitted) => admitted,
             Err(refusal) => return plain(StatusCode::FORBIDDEN, format!("{refusal}\n")),
         };
@@ -199,8 +204,19 @@ impl Gateway {
         };
         let pings = self.options.ping_interval;
         after.run(async move {
-            if let Some(client) = upgrade.await.ok().and_then(Raw::unwrap) {
-                relay::run(client, browser, &attachment, pings).await;
+            if let Some(client) = upgrade.await.ok().and_then(Client::unwrap) {
+                let early = client.early;
+                match client.stream.into_plain() {
+                    // Its halves share nothing that has to be locked.
+                    Ok(mut stream) => {
+                        let (read, write) = stream.split();
+                        relay::run(read, write, &early, browser, &attachment, pings).await;
+                    }
+                    Err(stream) => {
+                        let (read, write) = tokio::io::split(stream);
+                        relay::run(read, write, &early, browser, &attachment, pings).await;
+                    }
+                }
             }
         });
         switch(accept)

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 
 use super::{
     frame::{Control, Peer},
     lane::{End, Lane, Link},
-    upstream::Raw,
+    upstream::Browser,
 };
 use crate::{broker::Attachment, lease::EndReason};
 
@@ -26,18 +29,18 @@ const BROWSER_LOST: &str = "browser connection lost";
 ///
 /// # Cancel safety
 /// Both connections are dropped with the future.
-pub(super) async fn run(client: Raw, browser: Raw, attachment: &Attachment, pings: Duration) {
-    let (mut client_stream, mut browser_stream) = (client.stream, browser.stream);
-    let (client_read, client_write) = client_stream.split();
+pub(super) async fn run(
+    client_read: impl AsyncRead + Unpin,
+    client_write: impl AsyncWrite + Unpin,
+    early: &[u8],
+    browser: Browser,
+    attachment: &Attachment,
+    pings: Duration,
+) {
+    let mut browser_stream = browser.stream;
     let (browser_read, browser_write) = browser_stream.split();
     let activity = Some(attachment.activity());
-    let mut up = Lane::new(
-        Peer::Client,
-        client_read,
-        browser_write,
-        &client.early,
-        activity,
-    );
+    let mut up = Lane::new(Peer::Client, client_read, browser_write, early, activity);
     let mut down = Lane::new(
         Peer::Browser,
         browser_read,

@@ -14,9 +14,12 @@ use hyper::{
     upgrade::Upgraded,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
-use crate::{browser::Endpoint, deadline::Deadline};
+use crate::{accept::Stream, browser::Endpoint, deadline::Deadline};
 
 /// The longest answer that is read, in bytes; the protocol's own description has 1.5 MB.
 const MAX_ANSWER: usize = 16 << 20;
@@ -38,17 +41,22 @@ pub(super) enum Error {
     NoTarget,
 }
 
-/// A TCP stream that speaks websocket frames from now on, and what was read of them already.
+/// A stream that speaks websocket frames from now on, and what was read of them already.
 #[derive(Debug)]
-pub(super) struct Raw {
-    pub(super) stream: TcpStream,
+pub(super) struct Raw<S> {
+    pub(super) stream: S,
     pub(super) early: Bytes,
 }
 
-impl Raw {
+/// That of a client.
+pub(super) type Client = Raw<Stream>;
+/// That of a browser.
+pub(super) type Browser = Raw<TcpStream>;
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Raw<S> {
     /// Takes the stream out of hyper's hands; `None` when it is not one of ours.
     pub(super) fn unwrap(upgraded: Upgraded) -> Option<Self> {
-        let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+        let parts = upgraded.downcast::<TokioIo<S>>().ok()?;
         Some(Self {
             stream: parts.io.into_inner(),
             early: parts.read_buf,
@@ -87,7 +95,7 @@ pub(super) async fn websocket(
     path: &str,
     key: HeaderValue,
     deadline: Deadline,
-) -> Result<(Raw, HeaderValue), Error> {
+) -> Result<(Browser, HeaderValue), Error> {
     let mut request = request(addr, path)?;
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -106,7 +114,7 @@ pub(super) async fn websocket(
         let accept = response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
         let accept = accept.ok_or(Error::Unreadable)?;
         let upgraded = hyper::upgrade::on(response).await?;
-        let raw = Raw::unwrap(upgraded).ok_or(Error::Unreadable)?;
+        let raw = Browser::unwrap(upgraded).ok_or(Error::Unreadable)?;
         Ok((raw, accept))
     };
     let answer = exchange(addr, request, upgrade);

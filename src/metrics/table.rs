@@ -116,6 +116,11 @@ pub const TABLE: &[Def] = &[
         "Requests for a browser, by outcome.",
     ),
     counter(
+        "berth_auth_total",
+        &["outcome"],
+        "Callers that were asked who they are, by what came of it.",
+    ),
+    counter(
         "berth_pool_exhausted_total",
         &["wanted"],
         "Requests sent away because there was no room for them, by what they wanted.",

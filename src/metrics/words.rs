@@ -99,6 +99,28 @@ words! {
 }
 
 words! {
+    /// What came of asking a caller who it is.
+    AuthOutcome: 8 {
+        /// It has a token.
+        Token = "token",
+        /// It has a JSON Web Token.
+        Jwt = "jwt",
+        /// It has a certificate.
+        Certificate = "certificate",
+        /// It showed nothing.
+        Missing = "missing",
+        /// What it showed cannot be read.
+        Malformed = "malformed",
+        /// Nobody has this token, or this key.
+        Unknown = "unknown",
+        /// What it showed was right once.
+        Expired = "expired",
+        /// It is not signed, or not for this broker, or does not say who calls.
+        Invalid = "invalid",
+    }
+}
+
+words! {
     /// What came of a look at whether a page loads.
     CanaryResult: 3 {
         /// It loaded.

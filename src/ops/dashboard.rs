@@ -4,28 +4,23 @@
 //! this port has few connections, and a stream would keep one for every forgotten tab, where a
 //! page that nobody sees does not ask.
 //!
-//! Whoever reaches the port may read it; no other site may, not even one whose name was bent to
-//! this address: such a name is refused.
+//! Who may read it is decided by [`Access`](super::Access): no other site may, not even one whose
+//! name was bent to this address.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
 use axum::{
     Json, Router,
     extract::{Query, Request, State},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderValue,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
             X_CONTENT_TYPE_OPTIONS,
         },
-        uri::Authority,
     },
-    middleware::{Next, from_fn_with_state},
-    response::{IntoResponse, Response},
+    middleware::{Next, from_fn},
+    response::Response,
     routing::get,
 };
 use serde::Deserialize;
@@ -61,8 +56,7 @@ struct Asked {
     since: u64,
 }
 
-/// The routes of the page: `/`, what it loads, and `/status`. `node` is the name of this broker,
-/// by which it may be called beside `localhost` and its addresses.
+/// The routes of the page: `/`, what it loads, and `/status`. `node` is the name of this broker.
 pub fn router(broker: Broker, node: String) -> Router {
     let shown = Arc::new(Shown {
         broker,
@@ -77,7 +71,7 @@ pub fn router(broker: Broker, node: String) -> Router {
         .route("/words.js", file(TEXT_JS, WORDS))
         .route("/icon.svg", file("image/svg+xml", ICON))
         .route("/status", get(status))
-        .route_layer(from_fn_with_state(Arc::clone(&shown), guard))
+        .route_layer(from_fn(dress))
         .with_state(shown)
 }
 
@@ -94,16 +88,9 @@ async fn status(State(shown): State<Arc<Shown>>, Query(asked): Query<Asked>) -> 
     Json(Picture::of(broker, node, *started, asked.since))
 }
 
-async fn guard(State(shown): State<Arc<Shown>>, request: Request, next: Next) -> Response {
-    let mut answer = if is_ours(request.headers(), &shown.node) {
-        next.run(request).await
-    } else {
-        let why = format!(
-            "this page is shown at an IP address, at localhost and at {}, not at other names\n",
-            shown.node
-        );
-        (StatusCode::MISDIRECTED_REQUEST, why).into_response()
-    };
+/// What browsers are told of the page beside it.
+async fn dress(request: Request, next: Next) -> Response {
+    let mut answer = next.run(request).await;
     let headers = answer.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -122,60 +109,9 @@ async fn guard(State(shown): State<Arc<Shown>>, request: Request, next: Next) ->
     answer
 }
 
-/// Whether the caller means us by the name it uses. A page of another site can have its own name
-/// lead here and then read what comes, but it cannot call us by ours.
-fn is_ours(headers: &HeaderMap, node: &str) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let Some(authority) = host.and_then(|host| host.parse::<Authority>().ok()) else {
-        return false;
-    };
-    let host = authority.host();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let address = host.parse::<IpAddr>().is_ok() || bare.parse::<Ipv6Addr>().is_ok();
-    let host = host.to_ascii_lowercase();
-    address
-        || host == "localhost"
-        || host.ends_with(".localhost")
-        || host.eq_ignore_ascii_case(node)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn calls_us(host: &str) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_str(host).unwrap());
-        is_ours(&headers, "Node-7")
-    }
-
-    #[test]
-    fn our_own_names_are_answered_and_no_others() {
-        for host in [
-            "127.0.0.1:9464",
-            "10.1.2.3",
-            "[::1]:9464",
-            "[fd00::7]",
-            "localhost:9464",
-            "LOCALHOST",
-            "berth.localhost:80",
-            "node-7:9464",
-        ] {
-            assert!(calls_us(host), "{host}");
-        }
-        for host in [
-            "evil.example",
-            "127.0.0.1.evil.example:9464",
-            "localhost.evil.example",
-            "notlocalhost",
-            "node-7.evil.example",
-            "x@127.0.0.1:@evil.example",
-            "",
-        ] {
-            assert!(!calls_us(host), "{host}");
-        }
-        assert!(!is_ours(&HeaderMap::new(), "node-7"));
-    }
 
     #[test]
     fn the_page_loads_nothing_from_elsewhere_and_writes_no_markup() {

@@ -3,6 +3,7 @@
 //! Whatever hangs elsewhere must not hang this port, and whoever talks to it must not cost much:
 //! see [`http_server`].
 
+mod access;
 mod dashboard;
 mod picture;
 
@@ -14,8 +15,9 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-pub use self::dashboard::router as dashboard;
+pub use self::{access::Access, dashboard::router as dashboard};
 use crate::{
+    accept::Secure,
     health::{Health, Status},
     http_server,
     metrics::{self, Metrics},
@@ -53,8 +55,14 @@ pub fn router(
 ///
 /// # Cancel safety
 /// Yes: the connections end with the future.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()> + Send) {
-    http_server::serve("ops", MAX_CONNECTIONS, listener, router, stop).await;
+pub async fn serve(
+    listener: TcpListener,
+    secure: Secure,
+    router: Router,
+    stop: impl Future<Output = ()> + Send,
+) {
+    let secure = Some(secure);
+    http_server::serve_secure("ops", MAX_CONNECTIONS, listener, secure, router, stop).await;
 }
 
 fn show_health(health: Health) -> Response {

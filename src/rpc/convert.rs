@@ -18,6 +18,8 @@ pub(super) struct Place {
     node: String,
     gateway: std::net::SocketAddr,
     public: Option<url::Url>,
+    /// Whether the gateway itself speaks TLS.
+    secure: bool,
     /// Tells when leases will be cut.
     drain: Option<Drain>,
     /// The server's own clock, to be shown beside the wall clock.
@@ -30,6 +32,7 @@ impl Place {
             node: options.node.clone(),
             gateway: options.gateway,
             public: options.gateway_public_url.clone(),
+            secure: options.gate.tls().is_some(),
             drain: Some(drain),
             started: (Instant::now(), SystemTime::now()),
         }
@@ -59,7 +62,11 @@ impl Place {
             }
             _ => self.gateway.to_string(),
         };
-        (format!("ws://{host}{path}"), format!("http://{host}{path}"))
+        let s = if self.secure { "s" } else { "" };
+        (
+            format!("ws{s}://{host}{path}"),
+            format!("http{s}://{host}{path}"),
+        )
     }
 
     /// When leases will be cut, on the wall clock, once that is known.
@@ -193,6 +200,7 @@ mod tests {
 
     fn place(gateway: &str, public: Option<&str>) -> Place {
         Place {
+            secure: false,
             node: "here".into(),
             gateway: gateway.parse().unwrap(),
             public: public.map(|url| url.parse().unwrap()),

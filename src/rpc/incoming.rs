@@ -15,42 +15,52 @@ use std::{
 use futures::{Stream, stream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Sleep, sleep},
 };
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
-use crate::accept::Acceptor;
+use crate::accept::{Acceptor, Certificate, Secure, Stream as Socket};
 
 /// How long a client may take to begin to speak HTTP/2.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The length of HTTP/2's connection preface, in bytes (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
+
+/// Who made a connection, as an extension of its requests.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    pub(super) certificate: Certificate,
+}
+
 /// One connection, and its place among those there may be.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
-    peer: Option<SocketAddr>,
+    stream: Socket,
+    peer: SocketAddr,
     /// Bytes of the preface that are still to come, and by when.
     awaited: Option<(usize, Pin<Box<Sleep>>)>,
     _place: OwnedSemaphorePermit,
 }
 
-/// The connections of `listener`, of which at most `most` are open at once.
+/// The connections of `listener`, of which at most `most` are open at once, with TLS when `secure` has
+/// it.
 pub(super) fn connections(
     listener: TcpListener,
+    secure: Secure,
     most: usize,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(most));
-    let acceptor = Acceptor::new("grpc", listener);
+    let acceptor = Acceptor::new("grpc", listener, Some(secure));
     stream::unfold((acceptor, places), async |(mut acceptor, places)| {
         // The semaphore is never closed.
         let place = Arc::clone(&places).acquire_owned().await.ok()?;
         let (stream, peer) = acceptor.next().await;
         let connection = Connection {
             stream,
-            peer: Some(peer),
+            peer,
             awaited: Some((PREFACE, Box::pin(sleep(PREFACE_TIMEOUT)))),
             _place: place,
         };
@@ -59,12 +69,12 @@ pub(super) fn connections(
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        TcpConnectInfo {
-            local_addr: self.stream.local_addr().ok(),
-            remote_addr: self.peer,
+    fn connect_info(&self) -> Peer {
+        Peer {
+            address: self.peer,
+            certificate: self.stream.certificate(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod admin;
 mod admin_health;
+mod authenticate;
 mod browser_options;
 mod call;
 mod convert;
@@ -30,10 +31,18 @@ use tokio::net::TcpListener;
 use tonic::{service::Routes, transport::Server};
 
 use self::{
-    admin::Admin, convert::Place, fetch::Fetches, lease::Leases, observe::Observe, page::Pages,
+    admin::Admin,
+    authenticate::{Authenticate, Open},
+    convert::Place,
+    fetch::Fetches,
+    lease::Leases,
+    observe::Observe,
+    page::Pages,
 };
 pub use self::{health::Reporter, status::DOMAIN};
 use crate::{
+    accept::Secure,
+    auth::Gate,
     broker::Broker,
     metrics::Metrics,
     proto::{
@@ -52,6 +61,12 @@ pub struct Options {
     /// Where clients reach the gateway, as `host[:port]` with the scheme's security, when that is
     /// not where it listens.
     pub gateway_public_url: Option<url::Url>,
+    /// Who may call.
+    pub gate: Gate,
+    /// Whether health checks need no credentials where calls do.
+    pub health_open: bool,
+    /// Whether reflection needs none.
+    pub reflection_open: bool,
     /// Connections at the same time.
     pub max_connections: usize,
     /// How often a quiet client is asked whether it is still there, so that a cut cable ends a
@@ -96,6 +111,11 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), tonic::transport::Error> {
     let limit = options.max_message_size;
+    let secure = Secure::grpc(options.gate.clone());
+    let open = Open {
+        health: options.health_open,
+        reflection: options.reflection_open,
+    };
     let place = Place::new(&options, broker.drain().clone());
     let leases = LeaseServiceServer::new(Leases::new(broker.clone(), place.clone()));
     let fetches = FetchServiceServer::new(Fetches::new(broker.clone(), &options));
@@ -132,9 +152,10 @@ pub async fn serve(
         // A burst of cancelled calls must not cost a client its connection, and so its held leases.
         .http2_max_pending_accept_reset_streams(Some(STREAMS as usize))
         .layer(Observe::new(metrics, limit))
+        .layer(Authenticate::new(options.gate.clone(), open))
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(
-            incoming::connections(listener, options.max_connections),
+            incoming::connections(listener, secure, options.max_connections),
             stop,
         )
         .await

@@ -122,6 +122,13 @@ pub(super) fn message_too_large(headers: &HeaderMap, limit: usize) -> Option<Sta
     Some(answer.status())
 }
 
+/// The caller did not say who it is, or nobody knows it. Which of them, it is not told.
+pub(super) fn unauthenticated() -> Status {
+    let message = "this broker asks who calls: send `authorization: Bearer <token>` with a token that \
+                   is valid, or show a client certificate";
+    Answer::new(Code::Unauthenticated, ErrorReason::AuthRequired, message).status()
+}
+
 /// This version does not have it.
 pub(super) fn unimplemented(what: &str) -> Status {
     let message = format!("{what} is not in this version");

@@ -6,6 +6,7 @@
 
 mod filter;
 mod level;
+mod seldom;
 mod traces;
 
 use std::{
@@ -25,6 +26,7 @@ use tracing_subscriber::{
 };
 
 pub use level::Level;
+pub use seldom::Seldom;
 pub use traces::{Traces, answered, call};
 
 /// The target of spans that are for traces alone: the log does not see them, so that each of its

@@ -194,6 +194,7 @@ impl Worker {
             .map_err(failed)?
             .args(["lease", "--ttl", "60s", "--wait", "30s", "--endpoint"])
             .arg(&self.world.target.endpoint)
+            .envs(self.world.target.credentials.variables())
             .args(["--label", &format!("soak={name}"), "--", "sleep", "30"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())

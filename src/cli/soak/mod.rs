@@ -90,6 +90,8 @@ pub(super) struct SoakArgs {
     /// A broker that runs already, instead of a child: faults that need its processes are left out
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
+    #[command(flatten)]
+    credentials: super::client::Credentials,
     /// Host and port of that broker's metrics, for its processor time and cache
     #[arg(long, requires = "endpoint", value_name = "HOST:PORT")]
     ops: Option<String>,

@@ -16,14 +16,17 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
 };
-use tonic::{Request, transport::Channel};
+use tonic::Request;
 
 use super::{
     broker::directories,
     sample::{Gauge, Sample},
     stats::{float, whole},
 };
-use crate::proto::{GetStatusRequest, Status, admin_service_client::AdminServiceClient};
+use crate::{
+    cli::client::Connection,
+    proto::{GetStatusRequest, Status, admin_service_client::AdminServiceClient},
+};
 
 /// Longest that the broker may take to tell how it is.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -31,7 +34,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Reads the figures of one broker.
 #[derive(Debug)]
 pub(super) struct Probe {
-    admin: AdminServiceClient<Channel>,
+    admin: AdminServiceClient<Connection>,
     /// Host and port of its metrics, when known.
     ops: Option<String>,
     /// Its process and run directory, when it is our child.
@@ -46,7 +49,7 @@ pub(super) struct Probe {
 
 impl Probe {
     pub(super) fn new(
-        channel: Channel,
+        channel: Connection,
         ops: Option<String>,
         child: Option<(i32, PathBuf)>,
     ) -> Self {

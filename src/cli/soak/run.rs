@@ -84,7 +84,10 @@ pub(super) async fn part(
             (Some(child), _) => child.grpc.clone(),
             (None, endpoint) => endpoint.clone().unwrap_or_default(),
         };
-        let target = Target { endpoint };
+        let target = Target {
+            endpoint,
+            credentials: options.credentials.clone(),
+        };
         let ops = child.as_ref().map(|child| child.ops.clone());
         let tree = child
             .as_ref()

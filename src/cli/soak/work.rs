@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     browser::visit,
-    cli::client::duration,
+    cli::client::{Connection, duration},
     deadline::Deadline,
     drain::Drain,
     proto::{
@@ -37,7 +37,7 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Longest that the end of a lease may take to show.
 pub(super) const SOON: Duration = Duration::from_secs(10);
 
-pub(super) type Leases = LeaseServiceClient<tonic::transport::Channel>;
+pub(super) type Leases = LeaseServiceClient<Connection>;
 
 /// A Hold stream with its lease.
 pub(super) struct Held {

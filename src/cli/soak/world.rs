@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     origin::Origin,
     tally::{Outcome, Tally},
 };
-use crate::cli::client::Target;
+use crate::cli::client::{Connection, Target};
 
 /// Longest that any work may take.
 pub(super) const BOUND: Duration = Duration::from_secs(30);
@@ -154,7 +154,7 @@ impl World {
 /// One of the users: takes step after step until `stop`.
 pub(super) struct Worker {
     pub(super) world: Arc<World>,
-    pub(super) channel: Channel,
+    pub(super) channel: Connection,
     pub(super) rng: StdRng,
 }
 
@@ -162,7 +162,7 @@ impl Worker {
     /// The worker of this number, in this part of a run: its steps follow from the seed.
     pub(super) fn new(
         world: Arc<World>,
-        channel: Channel,
+        channel: Connection,
         seed: u64,
         part: usize,
         nr: usize,
@@ -243,9 +243,7 @@ mod tests {
             trap: String::new(),
             nobody: String::new(),
         };
-        let target = Target {
-            endpoint: String::new(),
-        };
+        let target = Target::open(String::new());
         let world = World::new(target, origin, None, tempfile::tempfile().unwrap());
         let lost = || Wrong {
             reason: "BROWSER_LOST".into(),

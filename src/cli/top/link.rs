@@ -6,11 +6,11 @@ use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
 };
-use tonic::{Request, Streaming, transport::Channel};
+use tonic::{Request, Streaming};
 
 use super::{
     super::{
-        client::{Target, duration},
+        client::{Connection, Target, duration},
         exit::Failure,
     },
     app::{Deed, News},
@@ -135,7 +135,7 @@ pub(super) async fn act(target: &Target, deed: Deed) -> Result<String, String> {
     done.map_err(|failure| clean(failure.message()))
 }
 
-async fn admin(target: &Target) -> Result<AdminServiceClient<Channel>, Failure> {
+async fn admin(target: &Target) -> Result<AdminServiceClient<Connection>, Failure> {
     let client = AdminServiceClient::new(target.connect().await?);
     Ok(client.max_decoding_message_size(LARGEST))
 }

@@ -11,12 +11,12 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// Lets through what happens at most once a second, so that a flood of refusals does not turn into
 /// one of log lines.
 #[derive(Debug, Default)]
-pub(super) struct Seldom(Mutex<(Option<Instant>, u64)>);
+pub struct Seldom(Mutex<(Option<Instant>, u64)>);
 
 impl Seldom {
     /// Counts one more. When it is to be said, returns how many there were since the last time that
     /// were not.
-    pub(super) fn now(&self, now: Instant) -> Option<u64> {
+    pub fn now(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock();
         let (last, unsaid) = &mut *state;
         if last.is_some_and(|last| now.saturating_duration_since(last) < SILENCE) {
