@@ -372,6 +372,12 @@ mod tests {
                 "json",
                 "1.2.3.4:5",
                 "trace",
+                "role=admin",
+                "true",
+                "open",
+                "required",
+                "request",
+                "off",
             ]
             .iter()
             .find_map(|text| {
