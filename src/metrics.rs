@@ -20,7 +20,7 @@ mod words;
 pub use table::{Def, Kind, Read, TABLE};
 pub use words::{
     AcquireOutcome, AuthOutcome, CACHE_RESULTS, CanaryResult, END_REASONS, EgressRule,
-    FETCH_OUTCOMES, LEAK_KINDS, LaunchResult, METHODS, Retire, VIA, Wanted,
+    FETCH_OUTCOMES, LEAK_KINDS, LaunchResult, METHODS, Reload, Retire, VIA, Wanted,
 };
 
 /// The content type of what [`Metrics::encode`] returns.
@@ -205,6 +205,12 @@ impl Metrics {
         self.measure("berth_acquire_duration_seconds", took, &[]);
     }
 
+    /// A file that says who may call had changed.
+    pub fn auth_reloaded(&self, result: Reload) {
+        let labels = [KeyValue::new("result", result.as_str())];
+        self.count("berth_auth_reloads_total", &labels);
+    }
+
     /// A caller was asked who it is.
     pub fn authenticated(&self, outcome: AuthOutcome) {
         let labels = [KeyValue::new("outcome", outcome.as_str())];
@@ -291,6 +297,11 @@ impl Metrics {
             "berth_acquire_total",
             "outcome",
             &AcquireOutcome::ALL.map(AcquireOutcome::as_str),
+        );
+        zero(
+            "berth_auth_reloads_total",
+            "result",
+            &Reload::ALL.map(Reload::as_str),
         );
         zero(
             "berth_auth_total",

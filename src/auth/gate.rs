@@ -123,13 +123,13 @@ impl Gate {
         loop {
             sleep(LOOK).await;
             if let Some(tokens) = &self.0.tokens {
-                tokens.refresh().await;
+                tokens.refresh(&self.0.metrics).await;
             }
             if let Some((keys, _)) = &self.0.keys {
-                keys.refresh().await;
+                keys.refresh(&self.0.metrics).await;
             }
             if let Some(tls) = &self.0.tls {
-                tls.refresh().await;
+                tls.refresh(&self.0.metrics).await;
             }
         }
     }

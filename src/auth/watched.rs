@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
 use super::Error;
+use crate::metrics::{Metrics, Reload};
 
 /// The largest file that is read, in bytes: more is no list of keys.
 const LARGEST: u64 = 4 << 20;
@@ -81,7 +82,7 @@ impl<T> Watched<T> {
     ///
     /// # Cancel safety
     /// Yes.
-    pub(super) async fn refresh(&self) {
+    pub(super) async fn refresh(&self, metrics: &Metrics) {
         let (seen, contents) = contents(&self.files).await;
         if self.state.lock().seen == seen {
             return;
@@ -92,10 +93,12 @@ impl<T> Watched<T> {
         match read {
             Ok(new) => {
                 state.current = Arc::new(new);
+                metrics.auth_reloaded(Reload::Ok);
                 let setting = self.files.first().map(|(setting, _)| *setting);
                 tracing::info!(setting, "auth.reloaded");
             }
             Err(wrong) => {
+                metrics.auth_reloaded(Reload::Failed);
                 let error = named(&self.files, wrong);
                 tracing::error!(%error, "auth.reload_failed");
             }
@@ -157,6 +160,7 @@ mod tests {
     async fn half_a_pair_changes_nothing_and_a_whole_one_does() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        let metrics = Metrics::new().unwrap();
         let files = || vec![("first", a.clone()), ("second", b.clone())];
         let missing = Watched::read(files(), number).await.unwrap_err();
         assert!(missing.to_string().starts_with("first: "), "{missing}");
@@ -164,13 +168,13 @@ mod tests {
         fs::write(&b, "1").unwrap();
         let watched = Watched::read(files(), number).await.unwrap();
         fs::write(&a, "2").unwrap();
-        watched.refresh().await;
+        watched.refresh(&metrics).await;
         assert_eq!(*watched.get(), 1);
         fs::write(&b, "2").unwrap();
-        watched.refresh().await;
+        watched.refresh(&metrics).await;
         assert_eq!(*watched.get(), 2);
         fs::remove_file(&a).unwrap();
-        watched.refresh().await;
+        watched.refresh(&metrics).await;
         assert_eq!(*watched.get(), 2);
     }
 }

@@ -44,7 +44,6 @@ pub(super) enum Kind {
     /// A size where 0 stands for no limit.
     Limit(RangeInclusive<u64>, Field<u64>),
     Header(Field<Option<String>>),
-    Switch(Field<bool>),
     Rules(Field<Vec<Rule>>),
     Fallback(Field<Fallback>),
     Addresses(Field<Vec<SocketAddr>>),
@@ -131,7 +130,6 @@ impl Kind {
                 }
                 *field(config) = optional(text).map(str::to_owned);
             }
-            Self::Switch(field) => *field(config) = text.parse().map_err(|_| wanted())?,
             Self::Rules(field) => {
                 let rules = items(text).map(str::parse).collect::<Result<_, _>>();
                 *field(config) =
@@ -178,7 +176,6 @@ impl Kind {
                 format!("0 for none or {}", between(range, |size| show_size(*size)))
             }
             Self::Header(_) => "printable ASCII, or empty".into(),
-            Self::Switch(_) => "true or false".into(),
             Self::Rules(_) => {
                 "CIDR blocks, hosts or *.hosts, each with :PORT or :PORT-PORT after it or not, \
                  separated by commas, or empty"
@@ -210,7 +207,6 @@ impl Kind {
             Self::Duration(..) => "DURATION",
             Self::Size(..) | Self::Limit(..) => "SIZE",
             Self::Header(_) => "TEXT",
-            Self::Switch(_) => "BOOL",
             Self::Rules(_) => "RULES",
             Self::Fallback(_) => "WORD",
             Self::Addresses(_) => "ADDRESSES",
@@ -229,11 +225,6 @@ impl Kind {
 
     /// Whether its flag alone means something: that it is true.
     pub(super) const fn is_switch(&self) -> bool {
-        matches!(self, Self::Switch(_))
-    }
-
-    /// Whether the flag alone says yes.
-    pub(super) fn is_switch(&self) -> bool {
         matches!(self, Self::Switch(_))
     }
 

@@ -379,6 +379,11 @@ mod tests {
                 "trace",
                 "nothing",
                 "true",
+                "role=admin",
+                "open",
+                "required",
+                "request",
+                "off",
             ]
             .iter()
             .find_map(|text| {

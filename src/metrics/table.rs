@@ -116,6 +116,11 @@ pub const TABLE: &[Def] = &[
         "Requests for a browser, by outcome.",
     ),
     counter(
+        "berth_auth_reloads_total",
+        &["result"],
+        "Changes of the files that say who may call, by whether they hold.",
+    ),
+    counter(
         "berth_auth_total",
         &["outcome"],
         "Callers that were asked who they are, by what came of it.",

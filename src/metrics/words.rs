@@ -121,6 +121,16 @@ words! {
 }
 
 words! {
+    /// What came of reading a file that says who may call, when it had changed.
+    Reload: 2 {
+        /// It holds.
+        Ok = "ok",
+        /// It is wrong, and what it said before holds.
+        Failed = "failed",
+    }
+}
+
+words! {
     /// What came of a look at whether a page loads.
     CanaryResult: 3 {
         /// It loaded.

@@ -124,6 +124,12 @@ fn the_settings_exist_and_fit_the_pod() {
     let public = url::Url::parse(settings.text("gateway_public_url")).unwrap();
     assert_eq!(public.host_str(), Some("10.1.2.3"));
     assert_eq!(public.port().map(u64::from), Some(ports[1]));
+    // Who may call is a secret that is mounted.
+    let tokens = std::path::Path::new(settings.text("auth_tokens"));
+    assert_eq!(tokens.parent().unwrap().to_str().unwrap(), mounted("auth"));
+    assert_eq!(tokens.file_name().unwrap(), "tokens.toml");
+    assert!(str(&volume("auth")["secret"]["secretName"]).starts_with("berth"));
+    assert_eq!(settings.text("ops_auth"), "off", "Prometheus has no token");
     // What is written to is mounted; the rest is read-only.
     assert_eq!(settings.text("run_dir"), mounted("run"));
     assert_eq!(mounted("shm"), "/dev/shm");

@@ -80,6 +80,10 @@ fn own_config() -> String {
 fn its_settings_exist_and_its_ports_are_open() {
     let settings = settings(&own_config(), &[]);
     assert!(settings.is_open(), "a container's loopback is its own");
+    assert!(
+        !settings.text("auth_tokens").is_empty(),
+        "callers are asked"
+    );
     let exposed: Vec<u64> = one("EXPOSE")
         .split(' ')
         .map(|port| port.parse().unwrap())
