@@ -14,12 +14,13 @@ use opentelemetry_sdk::{error::OTelSdkError, metrics::SdkMeterProvider};
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
 
+mod cdp;
 mod table;
 mod words;
 
 pub use table::{Def, Kind, Read, TABLE};
 pub use words::{
-    AcquireOutcome, CACHE_RESULTS, CanaryResult, END_REASONS, FETCH_OUTCOMES, LEAK_KINDS,
+    AcquireOutcome, CACHE_RESULTS, CanaryResult, CdpRule, END_REASONS, FETCH_OUTCOMES, LEAK_KINDS,
     LaunchResult, METHODS, Retire, VIA, Wanted,
 };
 
@@ -290,6 +291,7 @@ impl Metrics {
         zero("berth_leaks_repaired_total", "kind", &LEAK_KINDS);
         zero("berth_cache_requests_total", "result", &CACHE_RESULTS);
         zero("berth_leases_ended_total", "reason", &END_REASONS);
+        self.cdp_at_zero();
         for via in VIA {
             for outcome in FETCH_OUTCOMES {
                 let labels = [KeyValue::new("via", via), KeyValue::new("outcome", outcome)];

@@ -191,6 +191,7 @@ impl Server {
     fn serve_gateway(&mut self, listener: TcpListener, config: &Config) {
         let options = gateway::Options {
             public_url: config.gateway_public_url.clone(),
+            policy: config.cdp_policy,
             ..gateway::Options::default()
         };
         let (broker, stop) = (self.broker.clone(), self.stop.clone().cancelled_owned());

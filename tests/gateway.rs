@@ -92,6 +92,7 @@ impl Rig {
             max_lifetime: Duration::from_secs(3600),
             detach_grace: Duration::from_secs(10),
             max_wait: Duration::from_secs(30),
+            download_quota: 1 << 30,
         };
         let fetcher =
             Fetcher::new(fetch::Config::default(), pool.clone(), &drain, &metrics).unwrap();

@@ -7,7 +7,10 @@ use http::HeaderValue;
 use url::Url;
 
 use super::Config;
-use crate::telemetry::{self, Format};
+use crate::{
+    broker::PolicyMode,
+    telemetry::{self, Format},
+};
 
 /// The place of a value in the configuration.
 type Field<T> = fn(&mut Config) -> &mut T;
@@ -34,6 +37,7 @@ pub(super) enum Kind {
     Header(Field<Option<String>>),
     LogFilter(Field<String>),
     LogFormat(Field<Format>),
+    PolicyMode(Field<PolicyMode>),
 }
 
 impl Kind {
@@ -96,6 +100,12 @@ impl Kind {
                 text.clone_into(field(config));
             }
             Self::LogFormat(field) => *field(config) = text.parse().map_err(|_| wanted())?,
+            Self::PolicyMode(field) => {
+                let mode = PolicyMode::ALL
+                    .into_iter()
+                    .find(|mode| mode.as_str() == text);
+                *field(config) = mode.ok_or_else(wanted)?;
+            }
         }
         Ok(())
     }
@@ -123,6 +133,7 @@ impl Kind {
             Self::Header(_) => "printable ASCII, or empty".into(),
             Self::LogFilter(_) => "a level or directives such as info,berth=debug".into(),
             Self::LogFormat(_) => "auto, json or pretty".into(),
+            Self::PolicyMode(_) => "enforce or report".into(),
         }
     }
 
@@ -140,6 +151,7 @@ impl Kind {
             Self::Header(_) => "TEXT",
             Self::LogFilter(_) => "FILTER",
             Self::LogFormat(_) => "FORMAT",
+            Self::PolicyMode(_) => "MODE",
         }
     }
 

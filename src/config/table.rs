@@ -4,12 +4,13 @@
 mod fetching;
 mod health;
 mod logging;
+mod security;
 
 use std::time::Duration;
 
 use Preset::{Found, Nothing, Text};
 
-use self::{fetching::FETCHING, health::HEALTH, logging::LOGGING};
+use self::{fetching::FETCHING, health::HEALTH, logging::LOGGING, security::SECURITY};
 use super::kind::Kind;
 use crate::browser::RunDir;
 
@@ -95,6 +96,10 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         heading: "Leases",
         settings: LEASES,
+    },
+    Group {
+        heading: "Security",
+        settings: SECURITY,
     },
     Group {
         heading: "Fetching",
@@ -365,6 +370,7 @@ mod tests {
                 "7s",
                 "7",
                 "json",
+                "report",
                 "1.2.3.4:5",
                 "trace",
             ]

@@ -6,37 +6,45 @@ use tokio::time::timeout;
 
 use super::{
     frame::{Control, Peer},
+    inspector::Inspector,
     lane::{End, Lane, Link},
     upstream::Raw,
 };
-use crate::{broker::Attachment, lease::EndReason};
+use crate::{
+    broker::{Attachment, PolicyMode},
+    lease::EndReason,
+};
 
 /// How long a close takes at most, from the decision to the last byte.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the news that the lease has ended may take after the browser's connection broke.
 const NEWS_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Close codes of RFC 6455, section 7.4.1.
-const PROTOCOL_ERROR: u16 = 1002;
+/// Close code of RFC 6455, section 7.4.1.
 const INTERNAL_ERROR: u16 = 1011;
 
 const BROWSER_LOST: &str = "browser connection lost";
 
-/// Relays frames until the client, the browser or the lease ends, and tells the client which.
+/// Relays frames, those of the client as the CDP policy lets them pass, until the client, the browser or the lease ends, and tells the client which.
 ///
 /// # Cancel safety
 /// Both connections are dropped with the future.
-pub(super) async fn run(client: Raw, browser: Raw, attachment: &Attachment, pings: Duration) {
+pub(super) async fn run(
+    client: Raw,
+    browser: Raw,
+    attachment: &Attachment,
+    mode: PolicyMode,
+    pings: Duration,
+) {
     let (mut client_stream, mut browser_stream) = (client.stream, browser.stream);
     let (client_read, client_write) = client_stream.split();
     let (browser_read, browser_write) = browser_stream.split();
-    let activity = Some(attachment.activity());
     let mut up = Lane::new(
         Peer::Client,
         client_read,
         browser_write,
         &client.early,
-        activity,
+        Some(Inspector::new(attachment, mode)),
     );
     let mut down = Lane::new(
         Peer::Browser,
@@ -120,7 +128,7 @@ impl Verdict {
             End::Sender => Self::gone("client_gone"),
             End::Receiver => Self::lost(None, attachment).await,
             End::Violation(violation) => {
-                let close = Control::close(PROTOCOL_ERROR, &violation.to_string());
+                let close = Control::close(violation.close_code(), &violation.to_string());
                 Self::close("violation", close)
             }
             End::Close(close) => Self {

@@ -121,6 +121,11 @@ pub const TABLE: &[Def] = &[
         "Requests sent away because there was no room for them, by what they wanted.",
     ),
     counter(
+        "berth_cdp_denied_total",
+        &["rule", "mode"],
+        "CDP commands that the policy forbade, by rule, and whether that was enforced.",
+    ),
+    counter(
         "berth_leases_ended_total",
         &["reason"],
         "Leases ended, by why.",
