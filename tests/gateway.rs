@@ -383,6 +383,10 @@ async fn every_route_asks_for_the_token_first() {
         "/json/close/A",
         "/devtools/page/A",
         "/devtools/browser/A",
+        "/files",
+        "/files/",
+        "/files/x",
+        "/files/..%2fprofile",
         "/nonsense",
     ];
     for route in routes {

@@ -70,13 +70,16 @@ pub(super) enum Violation {
     HalfCode,
     #[error("a message is longer than 100 MiB")]
     LongMessage,
+    #[error("the large messages under way leave no room for another: try again later")]
+    NoRoom,
 }
 
 impl Violation {
-    /// The close code that says so (RFC 6455, section 7.4.1).
+    /// The close code that says so (RFC 6455, section 7.4.1, and the IANA registry for 1013).
     pub(super) const fn close_code(self) -> u16 {
         match self {
             Self::LongMessage => 1009,
+            Self::NoRoom => 1013,
             _ => 1002,
         }
     }
@@ -91,6 +94,8 @@ pub(super) struct Frame {
     pub(super) ends: bool,
     /// What its payload is masked with; zeros when it is not.
     pub(super) mask: [u8; 4],
+    /// How much of its payload is still to come, in bytes, as far as its head is known.
+    pub(super) left: u64,
 }
 
 /// What a run of bytes is.
@@ -157,6 +162,7 @@ impl Scanner {
             },
             ends: first & FIN != 0,
             mask,
+            left: self.left.unwrap_or(0),
         }
     }
 

@@ -65,6 +65,7 @@ mod tests {
                         begins: Some(binary),
                         ends: true,
                         mask: [0; 4],
+                        left: 0,
                     };
                     assert_eq!(scanner.frame(), frame);
                 }

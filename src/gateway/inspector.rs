@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tokio::time::Instant;
 
 use super::{
+    budget::{Budget, Share},
     frame::{Frame, Peer, Violation},
     head::{HEADROOM, head},
     policy::{self, Denial, MAX_MESSAGE, Rules, Verdict},
@@ -26,10 +27,11 @@ pub(super) struct Inspector<'a> {
     come: usize,
     binary: bool,
     complete: bool,
+    share: Share,
 }
 
 impl<'a> Inspector<'a> {
-    pub(super) fn new(attachment: &'a Attachment, mode: PolicyMode) -> Self {
+    pub(super) fn new(attachment: &'a Attachment, mode: PolicyMode, budget: &Budget) -> Self {
         let files = attachment.files().dir().to_owned();
         Self {
             attachment,
@@ -39,6 +41,7 @@ impl<'a> Inspector<'a> {
             come: 0,
             binary: false,
             complete: false,
+            share: budget.share(),
         }
     }
 
@@ -55,8 +58,12 @@ impl<'a> Inspector<'a> {
         ended: bool,
     ) -> Result<(), Violation> {
         let begin = self.message.len();
-        if begin - HEADROOM + payload.len() > MAX_MESSAGE {
+        let length = (begin - HEADROOM + payload.len()) as u64;
+        if length.saturating_add(frame.left) > MAX_MESSAGE as u64 {
             return Err(Violation::LongMessage);
+        }
+        if !self.share.grow(begin + payload.len()) {
+            return Err(Violation::NoRoom);
         }
         self.message.extend_from_slice(payload);
         let come = self.message.get_mut(begin..).unwrap_or_default();
@@ -68,6 +75,13 @@ impl<'a> Inspector<'a> {
             self.complete = frame.ends;
         }
         Ok(())
+    }
+
+    /// Takes note that the browser has got what it was to get.
+    pub(super) fn written(&mut self) {
+        if self.message.len() == HEADROOM {
+            self.share.release();
+        }
     }
 
     /// Whether a message is there to be judged.

@@ -320,6 +320,9 @@ impl<'a> Lane<'a> {
         self.sent = 0;
         self.own.clear();
         self.own.shrink_to(BUFFER);
+        if let Some(inspector) = &mut self.inspector {
+            inspector.written();
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 //! gone, gets the same answer on every path.
 
 mod access;
+mod budget;
 mod discovery;
 mod files;
 mod frame;
@@ -39,6 +40,7 @@ use url::Url;
 
 use self::{
     access::Admitted,
+    budget::Budget,
     route::Route,
     upstream::{Error, Raw},
 };
@@ -101,11 +103,16 @@ impl Default for Options {
 struct Gateway {
     broker: Broker,
     options: Options,
+    budget: Budget,
 }
 
 /// The routes, to be served by [`http_server`]: websockets need its [`AfterUpgrade`].
 pub fn router(broker: Broker, options: Options) -> Router {
-    let gateway = Arc::new(Gateway { broker, options });
+    let gateway = Arc::new(Gateway {
+        broker,
+        options,
+        budget: Budget::default(),
+    });
     // One handler for all: no path may be answered before the token is checked.
     Router::new().fallback(async move |request: Request| gateway.answer(request).await)
 }
@@ -215,9 +222,10 @@ impl Gateway {
             return self.failed(token, &error.into());
         }
         let (mode, pings) = (self.options.policy, self.options.ping_interval);
+        let budget = self.budget.clone();
         after.run(async move {
             if let Some(client) = upgrade.await.ok().and_then(Raw::unwrap) {
-                relay::run(client, browser, &attachment, mode, pings).await;
+                relay::run(client, browser, &attachment, (mode, &budget), pings).await;
             }
         });
         switch(accept)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{
+    budget::Budget,
     frame::{Control, Peer},
     inspector::Inspector,
     lane::{End, Lane, Link},
@@ -33,7 +34,7 @@ pub(super) async fn run(
     client: Raw,
     browser: Raw,
     attachment: &Attachment,
-    mode: PolicyMode,
+    (mode, budget): (PolicyMode, &Budget),
     pings: Duration,
 ) {
     let (mut client_stream, mut browser_stream) = (client.stream, browser.stream);
@@ -44,7 +45,7 @@ pub(super) async fn run(
         client_read,
         browser_write,
         &client.early,
-        Some(Inspector::new(attachment, mode)),
+        Some(Inspector::new(attachment, mode, budget)),
     );
     let mut down = Lane::new(
         Peer::Browser,
