@@ -14,12 +14,13 @@ use opentelemetry_sdk::{error::OTelSdkError, metrics::SdkMeterProvider};
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
 
+mod cdp;
 mod table;
 mod words;
 
 pub use table::{Def, Kind, Read, TABLE};
 pub use words::{
-    AcquireOutcome, AuthOutcome, CACHE_RESULTS, CanaryResult, END_REASONS, EgressRule,
+    AcquireOutcome, AuthOutcome, CACHE_RESULTS, CanaryResult, CdpRule, END_REASONS, EgressRule,
     FETCH_OUTCOMES, LEAK_KINDS, LaunchResult, METHODS, Reload, Retire, VIA, Wanted,
 };
 
@@ -328,6 +329,7 @@ impl Metrics {
                 self.add("berth_egress_denied_total", 0, &labels);
             }
         }
+        self.cdp_at_zero();
         for via in VIA {
             for outcome in FETCH_OUTCOMES {
                 let labels = [KeyValue::new("via", via), KeyValue::new("outcome", outcome)];

@@ -223,6 +223,7 @@ impl Server {
         let options = gateway::Options {
             public_url: config.gateway_public_url.clone(),
             secure: Some(Secure::http(gate.clone())),
+            policy: config.cdp_policy,
             ..gateway::Options::default()
         };
         let (broker, stop) = (self.broker.clone(), self.stop.clone().cancelled_owned());

@@ -60,12 +60,12 @@ async fn scenarios(library: &str, at_least: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn playwright_works_on_a_leased_browser() {
-    scenarios("playwright", 18).await;
+    scenarios("playwright", 21).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn puppeteer_works_on_a_leased_browser() {
-    scenarios("puppeteer", 15).await;
+    scenarios("puppeteer", 18).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -793,6 +793,8 @@ async fn c24_no_route_opens_without_the_token() {
         "/json/new",
         "/devtools/browser/x",
         "/devtools/page/x",
+        "/files",
+        "/files/x",
     ];
     let ask = async |token: &str, route: &str| {
         let url = format!("{gateway}/lease/{token}{route}");

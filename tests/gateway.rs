@@ -93,6 +93,7 @@ impl Rig {
             max_lifetime: Duration::from_secs(3600),
             detach_grace: Duration::from_secs(10),
             max_wait: Duration::from_secs(30),
+            download_quota: 1 << 30,
         };
         let policy = Policy::new(Settings::default(), OwnPorts::default(), &metrics);
         let egress = Egress::new(policy, Resolver::new(&[]).unwrap());
@@ -391,6 +392,10 @@ async fn every_route_asks_for_the_token_first() {
         "/json/close/A",
         "/devtools/page/A",
         "/devtools/browser/A",
+        "/files",
+        "/files/",
+        "/files/x",
+        "/files/..%2fprofile",
         "/nonsense",
     ];
     for route in routes {

@@ -1,13 +1,18 @@
 //! From a request to a lease.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 use tracing::Instrument;
 
-use super::{AcquireSpec, Broker, Error, LeaseGuard, idempotence::Name, millis, refused::Refusal};
+use super::{
+    AcquireSpec, Broker, Error, LeaseGuard, denials::Denials, idempotence::Name, millis,
+    refused::Refusal,
+};
 use crate::{
-    browser::{self, BrowserId, Endpoint, Exit, Kill, LeasedBrowser, Product, cdp::Cdp},
+    browser::{
+        self, Browser, BrowserId, Endpoint, Exit, Files, Kill, LeasedBrowser, Product, cdp::Cdp,
+    },
     deadline::Deadline,
     drain::Admission,
     lease::{EndReason, Grant, LeaseId, Limits, Now, Record, Spec, Table},
@@ -30,6 +35,8 @@ pub struct Subject {
 #[derive(Debug)]
 pub struct Held {
     browser: LeasedBrowser,
+    files: Files,
+    denials: Arc<Denials>,
     ended: watch::Sender<Option<EndReason>>,
     _running: Admission,
     _name: Option<Name>,
@@ -38,6 +45,18 @@ pub struct Held {
 impl Held {
     pub(super) fn endpoint(&self) -> &Endpoint {
         self.browser.browser().endpoint()
+    }
+
+    pub(super) const fn browser(&self) -> &Arc<Browser> {
+        self.browser.browser()
+    }
+
+    pub(super) const fn files(&self) -> &Files {
+        &self.files
+    }
+
+    pub(super) const fn denials(&self) -> &Arc<Denials> {
+        &self.denials
     }
 
     pub(super) fn cdp(&self) -> Cdp {
@@ -182,7 +201,8 @@ impl Broker {
             // Those who wait are told at once; what is granted may go on.
             () = self.0.drain.begun() => return Err(Error::Draining),
         };
-        let (ended, _) = watch::channel(None);
+        let (ended, watched) = watch::channel(None);
+        let files = browser.browser().files(self.quota());
         let subject = Subject {
             browser: browser.browser().id(),
             product: browser.browser().product().clone(),
@@ -191,6 +211,8 @@ impl Broker {
         let exit = browser.watch_exit();
         let resource = Held {
             browser,
+            files: files.clone(),
+            denials: Arc::default(),
             ended,
             _running: running,
             _name: name,
@@ -207,6 +229,7 @@ impl Broker {
         let grant = self.0.lessor.write(grant);
         let guard = LeaseGuard::new(self, grant.record.id);
         self.watch_browser(grant.record.id, exit);
+        self.watch_files(grant.record.id, files, watched);
         tracing::info!(
             lease = %grant.record.id, browser = %grant.record.subject.browser,
             owner = grant.record.owner, held,

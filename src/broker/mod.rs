@@ -6,7 +6,9 @@
 
 mod acquire;
 mod attach;
+mod denials;
 mod error;
+mod files;
 mod guard;
 mod health;
 mod history;
@@ -22,7 +24,9 @@ use tracing::Instrument;
 
 pub use acquire::{Held, Leased, Subject};
 pub use attach::Attachment;
+pub use denials::{MAX_DENIED, PolicyMode};
 pub use error::Error;
+pub use files::{LeaseFiles, MAX_FILES};
 pub use guard::LeaseGuard;
 pub use history::{STEP as HISTORY_STEP, Sample};
 pub use spec::{AcquireSpec, LeaseConfig, Violation};

@@ -23,6 +23,8 @@ pub struct LeaseConfig {
     pub detach_grace: Duration,
     /// How long a caller may wait for a browser.
     pub max_wait: Duration,
+    /// The files of a lease may have so many bytes together; 0 for no limit.
+    pub download_quota: u64,
 }
 
 /// What a client asks for. `None` is the server's default.
@@ -179,6 +181,7 @@ mod tests {
             max_lifetime: Duration::from_secs(24 * 3600),
             detach_grace: Duration::from_secs(10),
             max_wait: Duration::from_secs(300),
+            download_quota: 1 << 30,
         }
     }
 

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     cdp::{self, Cdp},
+    files::{FOLDER, Files, Quota, save_downloads},
     guest::Lodge,
     launch::Parts,
     pace::{Drift, Pace},
@@ -143,6 +144,23 @@ impl Browser {
     /// The directory that is its own and goes with it.
     pub(super) fn dir(&self) -> &Path {
         self.process.dir()
+    }
+
+    /// The files of its pages, of which there may be as many as `quota` says.
+    #[must_use]
+    pub fn files(&self, quota: Quota) -> Files {
+        Files::new(self.dir().join(FOLDER), quota)
+    }
+
+    /// Lets pages outside of contexts of their own save downloads among its files.
+    ///
+    /// # Errors
+    /// What the DevTools connection says.
+    ///
+    /// # Cancel safety
+    /// It may have been told all the same.
+    pub async fn allow_downloads(&self, deadline: Deadline) -> Result<(), cdp::Error> {
+        save_downloads(&self.cdp, &self.dir().join(FOLDER), deadline).await
     }
 
     /// Whether the browser itself and its first page answer within `deadline`. A browser that

@@ -15,6 +15,7 @@ use super::{
     cdp::{self, Cdp},
     chrome::{Browser, BrowserId, Endpoint, Product},
     executable::{self, Executable},
+    files::{FOLDER, save_downloads},
     process::{Exit, Kill, Process},
     registry::Registry,
     rundir::RunDir,
@@ -160,6 +161,7 @@ impl Launcher {
             source,
         };
         let dir = self.run_dir.browser(&id.to_string()).map_err(spawn_error)?;
+        let files = dir.join(FOLDER);
         let mut args = profile.args();
         args.push(format!("--user-data-dir={}", dir.join("profile").display()));
         if nix::unistd::geteuid().is_root() {
@@ -192,7 +194,9 @@ impl Launcher {
         let ready = async {
             let url = endpoint(said).await;
             let url = url.ok_or_else(|| cdp::Error::Closed)?;
-            attach(&url, deadline, &self.drain).await
+            let parts = attach(&url, deadline, &self.drain).await?;
+            save_downloads(&parts.cdp, &files, deadline).await?;
+            Ok(parts)
         };
         let mut exit = process.watch_exit();
         let outcome = tokio::select! {

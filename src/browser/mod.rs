@@ -15,6 +15,7 @@ pub mod census;
 mod chrome;
 mod disk;
 pub mod executable;
+mod files;
 mod guest;
 pub mod launch;
 mod launches;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 
 pub use chrome::{Browser, BrowserId, Endpoint, Product};
 pub use disk::Disk;
+pub use files::{Bringing, Entry, Error as FilesError, Files, Quota, Usage};
 pub use launches::{LaunchWatch, Launches, Tally};
 pub use leased::LeasedBrowser;
 pub use page::{Page, PageOptions};

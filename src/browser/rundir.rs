@@ -16,7 +16,7 @@ use std::{
 use nix::fcntl::{Flock, FlockArg};
 use tokio::time::Instant;
 
-use super::{census, removals::Removals};
+use super::{census, files::FOLDER, removals::Removals};
 
 const LOCK: &str = "lock";
 
@@ -99,7 +99,9 @@ impl RunDir {
     /// When it cannot be made.
     pub fn browser(&self, name: &str) -> io::Result<PathBuf> {
         let dir = self.instance.join(name);
-        let made = make_private(&dir).and_then(|()| make_private(&dir.join("tmp")));
+        let parts = ["tmp", FOLDER].map(|part| dir.join(part));
+        let made =
+            make_private(&dir).and_then(|()| parts.iter().try_for_each(|one| make_private(one)));
         if made.is_err() {
             // A full disk may have let the half of it be made.
             self.discard(&dir);

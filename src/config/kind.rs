@@ -8,6 +8,7 @@ use url::Url;
 
 use super::Config;
 use crate::{
+    broker::PolicyMode,
     egress::{Fallback, Rule},
     telemetry::{self, Format},
 };
@@ -49,6 +50,7 @@ pub(super) enum Kind {
     Addresses(Field<Vec<SocketAddr>>),
     LogFilter(Field<String>),
     LogFormat(Field<Format>),
+    PolicyMode(Field<PolicyMode>),
 }
 
 impl Kind {
@@ -145,6 +147,12 @@ impl Kind {
                 text.clone_into(field(config));
             }
             Self::LogFormat(field) => *field(config) = text.parse().map_err(|_| wanted())?,
+            Self::PolicyMode(field) => {
+                let mode = PolicyMode::ALL
+                    .into_iter()
+                    .find(|mode| mode.as_str() == text);
+                *field(config) = mode.ok_or_else(wanted)?;
+            }
         }
         Ok(())
     }
@@ -187,6 +195,7 @@ impl Kind {
             }
             Self::LogFilter(_) => "a level or directives such as info,berth=debug".into(),
             Self::LogFormat(_) => "auto, json or pretty".into(),
+            Self::PolicyMode(_) => "enforce or report".into(),
         }
     }
 
@@ -212,6 +221,7 @@ impl Kind {
             Self::Addresses(_) => "ADDRESSES",
             Self::LogFilter(_) => "FILTER",
             Self::LogFormat(_) => "FORMAT",
+            Self::PolicyMode(_) => "MODE",
         }
     }
 

@@ -6,12 +6,16 @@ mod egress;
 mod fetching;
 mod health;
 mod logging;
+mod security;
 
 use std::time::Duration;
 
 use Preset::{Found, Nothing, Text};
 
-use self::{auth::AUTH, egress::EGRESS, fetching::FETCHING, health::HEALTH, logging::LOGGING};
+use self::{
+    auth::AUTH, egress::EGRESS, fetching::FETCHING, health::HEALTH, logging::LOGGING,
+    security::SECURITY,
+};
 use super::kind::Kind;
 use crate::browser::RunDir;
 
@@ -101,6 +105,10 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         heading: "Leases",
         settings: LEASES,
+    },
+    Group {
+        heading: "Security",
+        settings: SECURITY,
     },
     Group {
         heading: "Fetching",
@@ -375,6 +383,7 @@ mod tests {
                 "7s",
                 "7",
                 "json",
+                "report",
                 "1.2.3.4:5",
                 "trace",
                 "nothing",

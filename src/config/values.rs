@@ -7,7 +7,7 @@ use url::Url;
 use super::table;
 use crate::{
     auth,
-    broker::LeaseConfig,
+    broker::{LeaseConfig, PolicyMode},
     browser::{self, launch},
     egress::{self, Fallback, Rule},
     fetch,
@@ -83,6 +83,10 @@ pub struct Config {
     pub lease_detach_grace: Duration,
     /// How long a caller may wait for a browser.
     pub lease_max_wait: Duration,
+    /// Whether the CDP policy is in force.
+    pub cdp_policy: PolicyMode,
+    /// What the files of a lease may take together, in bytes; 0 for no limit.
+    pub lease_download_quota: u64,
     /// The time a fetch has when its caller gives no deadline.
     pub fetch_timeout: Duration,
     /// The longest a fetch may take, whatever its caller's deadline.
@@ -214,6 +218,7 @@ impl Config {
             max_lifetime: self.lease_max_lifetime,
             detach_grace: self.lease_detach_grace,
             max_wait: self.lease_max_wait,
+            download_quota: self.lease_download_quota,
         }
     }
 
@@ -276,6 +281,8 @@ impl Config {
             lease_max_lifetime: never,
             lease_detach_grace: never,
             lease_max_wait: never,
+            cdp_policy: PolicyMode::Enforce,
+            lease_download_quota: 0,
             fetch_timeout: never,
             fetch_max_timeout: never,
             fetch_concurrency: 0,
@@ -370,6 +377,8 @@ mod tests {
             lease_max_lifetime: secs(24 * 3600),
             lease_detach_grace: secs(10),
             lease_max_wait: secs(300),
+            cdp_policy: PolicyMode::Enforce,
+            lease_download_quota: 1 << 30,
             fetch_timeout: secs(30),
             fetch_max_timeout: secs(300),
             fetch_concurrency: 2 * cores,

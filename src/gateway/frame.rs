@@ -1,8 +1,8 @@
 //! Where websocket frames begin and end (RFC 6455, section 5.2), without looking into data.
 //!
-//! The relay passes the bytes of data frames on as they came, masked or not, as soon as they are
-//! there: no message is ever held. What it must know is where a frame ends, because only there may
-//! a frame of its own be put in, and what the control frames between them say.
+//! What a browser sends passes as it came, as soon as it is there. What the relay must know of it
+//! is where a frame ends, because only there may a frame of its own be put in, and what the control
+//! frames between them say. What a client sends is put together from here, too.
 
 /// Who sent the bytes. A client masks its frames, a browser, which is a server, must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,16 @@ const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
+const BINARY: u8 = 2;
+
+/// How many bytes of a head tell the length beside its second byte.
+const fn extended(second: u8) -> usize {
+    match second & !MASKED {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    }
+}
 
 /// A control frame, unmasked.
 #[derive(Clone, Copy)]
@@ -58,13 +68,41 @@ pub(super) enum Violation {
     Order,
     #[error("a close frame carries half a code")]
     HalfCode,
+    #[error("a message is longer than 100 MiB")]
+    LongMessage,
+    #[error("the large messages under way leave no room for another: try again later")]
+    NoRoom,
+}
+
+impl Violation {
+    /// The close code that says so (RFC 6455, section 7.4.1, and the IANA registry for 1013).
+    pub(super) const fn close_code(self) -> u16 {
+        match self {
+            Self::LongMessage => 1009,
+            Self::NoRoom => 1013,
+            _ => 1002,
+        }
+    }
+}
+
+/// The data frame under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// Whether a message begins with it, and whether that is a binary one.
+    pub(super) begins: Option<bool>,
+    /// Whether its message ends with it.
+    pub(super) ends: bool,
+    /// What its payload is masked with; zeros when it is not.
+    pub(super) mask: [u8; 4],
+    /// How much of its payload is still to come, in bytes, as far as its head is known.
+    pub(super) left: u64,
 }
 
 /// What a run of bytes is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Bytes of a data frame, to be passed on.
-    Data,
+    /// Bytes of a data frame, of which the last `payload` belong to its payload.
+    Data { payload: usize },
     /// Bytes of a control frame that is not complete, not to be passed on.
     Held,
     /// The last bytes of this control frame, not to be passed on.
@@ -98,9 +136,34 @@ impl Scanner {
         }
     }
 
-    /// Whether the last byte seen was the last of a frame, so that another may be put in here.
+    /// Whether the last byte seen was the last of a frame, so that a control frame may be put in
+    /// here.
     pub(super) const fn at_boundary(&self) -> bool {
         self.have == 0
+    }
+
+    /// Whether it was the last of a message, so that another message may be put in here.
+    pub(super) const fn between_messages(&self) -> bool {
+        self.have == 0 && !self.fragmented
+    }
+
+    /// The data frame that the bytes last scanned belong to.
+    pub(super) fn frame(&self) -> Frame {
+        let first = self.head[0];
+        let mut mask = [0; 4];
+        if self.peer == Peer::Client {
+            let at = 2 + extended(self.head[1]);
+            mask.copy_from_slice(&self.head[at..at + 4]);
+        }
+        Frame {
+            begins: match first & OPCODE {
+                0 => None,
+                opcode => Some(opcode == BINARY),
+            },
+            ends: first & FIN != 0,
+            mask,
+            left: self.left.unwrap_or(0),
+        }
     }
 
     /// Looks at the first bytes of `input`, at most to the end of a frame, and tells how many they
@@ -124,7 +187,7 @@ impl Scanner {
             if left == 0 {
                 self.next_frame();
             }
-            return Ok((taken, Part::Data));
+            return Ok((taken, Part::Data { payload: run }));
         }
         self.control.extend(&rest[..run]);
         if left > 0 {
@@ -139,7 +202,7 @@ impl Scanner {
         if self.have > 0 && self.is_control() {
             Part::Held
         } else {
-            Part::Data
+            Part::Data { payload: 0 }
         }
     }
 
@@ -161,11 +224,7 @@ impl Scanner {
             _ => {}
         }
         let short = self.head[1] & !MASKED;
-        let extended = match short {
-            126 => 2,
-            127 => 8,
-            _ => 0,
-        };
+        let extended = extended(short);
         let mask = if self.peer == Peer::Client { 4 } else { 0 };
         if self.have == 2 + extended + mask {
             let length = self.head[2..2 + extended]
@@ -357,7 +416,7 @@ mod tests {
                 let (taken, part) = scanner.scan(rest)?;
                 assert!(taken > 0);
                 match part {
-                    Part::Data => data.extend_from_slice(&rest[..taken]),
+                    Part::Data { .. } => data.extend_from_slice(&rest[..taken]),
                     Part::Held => {}
                     Part::Control(control) => controls.push(control),
                 }

@@ -13,8 +13,11 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
-use super::frame::{Control, Kind, Part, Peer, Scanner, Violation};
-use crate::lease::Activity;
+use super::{
+    frame::{Control, Kind, Part, Peer, Scanner, Violation},
+    head::{HEADROOM, head},
+    inspector::Inspector,
+};
 
 /// How much is read at once, in bytes.
 const BUFFER: usize = 64 << 10;
@@ -34,13 +37,16 @@ pub(super) enum End {
     Close(Control),
 }
 
-/// Control frames on their way to one side, the newest of a kind: a flood of pings costs nothing,
-/// and the newest is the one to be answered (RFC 6455, section 5.5.3).
+/// Frames of our own on their way to one side. Of control frames the newest of a kind: a flood of
+/// pings costs nothing, and the newest is the one to be answered (RFC 6455, section 5.5.3). Of
+/// answers all: a lease that is given too many of them ends.
 #[derive(Debug, Default)]
 struct Outbox {
     ping: Mutex<Option<Control>>,
     pong: Mutex<Option<Control>>,
     waiting: AtomicBool,
+    answers: Mutex<Vec<u8>>,
+    answered: AtomicBool,
     wake: Notify,
 }
 
@@ -55,16 +61,33 @@ impl Outbox {
         self.wake.notify_one();
     }
 
-    fn is_waiting(&self) -> bool {
-        self.waiting.load(Ordering::Acquire)
+    /// Puts a whole message to a client.
+    fn answer(&self, text: &str) {
+        let mut message = vec![0; HEADROOM];
+        message.extend_from_slice(text.as_bytes());
+        let begin = head(Peer::Client, false, &mut message);
+        self.answers.lock().extend_from_slice(&message[begin..]);
+        self.answered.store(true, Ordering::Release);
+        self.wake.notify_one();
     }
 
-    fn take(&self, to: Peer, out: &mut Vec<u8>) {
+    /// Whether something may be put in where `scanner` is.
+    fn is_due(&self, scanner: &Scanner) -> bool {
+        scanner.at_boundary() && self.waiting.load(Ordering::Acquire)
+            || scanner.between_messages() && self.answered.load(Ordering::Acquire)
+    }
+
+    /// Takes what may be put in where `scanner` is, at the end of a frame.
+    fn take(&self, to: Peer, scanner: &Scanner, out: &mut Vec<u8>) {
         self.waiting.store(false, Ordering::Release);
         for slot in [&self.pong, &self.ping] {
             if let Some(control) = slot.lock().take() {
                 control.encode(to, out);
             }
+        }
+        if scanner.between_messages() {
+            self.answered.store(false, Ordering::Release);
+            out.append(&mut self.answers.lock());
         }
     }
 }
@@ -123,7 +146,8 @@ impl Link {
     }
 }
 
-/// One direction: what `from` sends goes to `to`, with frames of our own put in between.
+/// One direction: what `from` sends goes to `to`, with frames of our own put in between. What passes
+/// an inspector goes there message by message, as the inspector has it; else byte by byte.
 ///
 /// Everything is in here and nothing in a future, so that every wait can be given up at any point
 /// and the direction taken to its close from where it stands.
@@ -138,10 +162,10 @@ pub(super) struct Lane<'a, R, W> {
     written: usize,
     scanned: usize,
     filled: usize,
-    /// Frames of our own, which follow what is to be written.
+    /// Frames of our own, which follow what is to be written, from the first byte that is not.
     own: Vec<u8>,
-    /// Where data of the sender is marked.
-    activity: Option<&'a Activity>,
+    sent: usize,
+    inspector: Option<Inspector<'a>>,
 }
 
 impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lane<'a, R, W> {
@@ -151,7 +175,7 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lane<'a, R, W> {
         from: R,
         to: W,
         early: &[u8],
-        activity: Option<&'a Activity>,
+        inspector: Option<Inspector<'a>>,
     ) -> Self {
         let mut buffer = vec![0; BUFFER.max(early.len())].into_boxed_slice();
         buffer[..early.len()].copy_from_slice(early);
@@ -165,7 +189,8 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lane<'a, R, W> {
             scanned: 0,
             filled: early.len(),
             own: Vec::new(),
-            activity,
+            sent: 0,
+            inspector,
         }
     }
 
@@ -186,12 +211,22 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lane<'a, R, W> {
             if self.write_out().await.is_err() {
                 return End::Receiver;
             }
-            if self.scanner.at_boundary() && outbox.is_waiting() {
-                outbox.take(self.receiver(), &mut self.own);
+            if self.is_to_be_judged()
+                && let Some(inspector) = &mut self.inspector
+            {
+                let (begin, answer) = inspector.judge(&mut self.own).await;
+                self.sent = begin;
+                if let Some(answer) = answer {
+                    link.outbox(self.sender).answer(&answer);
+                }
+                continue;
+            }
+            if outbox.is_due(&self.scanner) {
+                outbox.take(self.receiver(), &self.scanner, &mut self.own);
                 continue;
             }
             if self.scanned < self.filled {
-                match self.scan(|| outbox.is_waiting()) {
+                match self.scan(|scanner| outbox.is_due(scanner)) {
                     Ok(None) => {}
                     Ok(Some(control)) => match control.kind() {
                         Kind::Ping => {
@@ -232,7 +267,8 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lane<'a, R, W> {
     pub(super) async fn close(&mut self, close: &Control) -> io::Result<()> {
         loop {
             self.write_out().await?;
-            if self.scanner.at_boundary() {
+            // Whoever gets whole messages is always between two.
+            if self.scanner.at_boundary() || self.inspector.is_some() {
                 break;
             }
             if self.scanned == self.filled {
@@ -242,7 +278,7 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lane<'a, R, W> {
                 }
             }
             // What else the sender has to say is of no interest any more.
-            self.scan(|| true).map_err(io::Error::other)?;
+            self.scan(|_| true).map_err(io::Error::other)?;
         }
         close.encode(self.receiver(), &mut self.own);
         self.write_out().await
@@ -277,26 +313,38 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lane<'a, R, W> {
             let run = &self.buffer[self.written..self.scanned];
             self.written += some(self.to.write(run).await?)?;
         }
-        while !self.own.is_empty() {
-            let written = some(self.to.write(&self.own).await?)?;
-            self.own.drain(..written);
+        while self.sent < self.own.len() {
+            self.sent += some(self.to.write(&self.own[self.sent..]).await?)?;
+        }
+        self.sent = 0;
+        self.own.clear();
+        self.own.shrink_to(BUFFER);
+        if let Some(inspector) = &mut self.inspector {
+            inspector.written();
         }
         // With TLS what is written may not be sent.
         self.to.flush().await
     }
 
-    /// Scans what was read: to its end, to the first control frame, which is returned, or to a
-    /// boundary at which `pause` wants to stop.
-    fn scan(&mut self, pause: impl Fn() -> bool) -> Result<Option<Control>, Violation> {
+    /// Scans what was read: to its end, to the first control frame, which is returned, to a message
+    /// that is to be judged, or to a boundary at which `pause` wants to stop.
+    fn scan(&mut self, pause: impl Fn(&Scanner) -> bool) -> Result<Option<Control>, Violation> {
         let mut data = false;
         let mut control = None;
         while self.scanned < self.filled && control.is_none() {
             let rest = &self.buffer[self.scanned..self.filled];
             let (taken, part) = self.scanner.scan(rest)?;
             match part {
-                Part::Data => {
+                Part::Data { payload } => {
                     data = true;
-                    self.scanned += taken;
+                    if let Some(inspector) = &mut self.inspector {
+                        let bytes = &rest[taken - payload..taken];
+                        let ended = self.scanner.at_boundary();
+                        inspector.take(self.scanner.frame(), bytes, ended)?;
+                        self.leave_out(taken);
+                    } else {
+                        self.scanned += taken;
+                    }
                 }
                 Part::Held => self.leave_out(taken),
                 Part::Control(found) => {
@@ -304,14 +352,18 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Lane<'a, R, W> {
                     control = Some(found);
                 }
             }
-            if self.scanner.at_boundary() && pause() {
+            if self.is_to_be_judged() || pause(&self.scanner) {
                 break;
             }
         }
-        if let (true, Some(activity)) = (data, self.activity) {
-            activity.touch(Instant::now());
+        if let (true, Some(inspector)) = (data, &self.inspector) {
+            inspector.touch(Instant::now());
         }
         Ok(control)
+    }
+
+    fn is_to_be_judged(&self) -> bool {
+        self.inspector.as_ref().is_some_and(Inspector::is_complete)
     }
 
     /// Takes the next `count` bytes out of what is to be written.
@@ -359,7 +411,7 @@ mod tests {
         while !rest.is_empty() {
             let (taken, part) = scanner.scan(rest).unwrap();
             match part {
-                Part::Data => data.extend_from_slice(&rest[..taken]),
+                Part::Data { .. } => data.extend_from_slice(&rest[..taken]),
                 Part::Held => {}
                 Part::Control(control) => controls.push(control),
             }
@@ -408,7 +460,8 @@ mod tests {
         assert!(controls.len() > 2, "{}", controls.len());
         assert!(controls.contains(&Control::new(Kind::Pong, b"x")));
         let mut back = Vec::new();
-        link.to_browser.take(Peer::Client, &mut back);
+        let scanner = Scanner::new(Peer::Client);
+        link.to_browser.take(Peer::Client, &scanner, &mut back);
         assert_eq!(back, b"\x8a\x03abc");
     }
 
@@ -463,6 +516,6 @@ mod tests {
         }
         let silent = begun.elapsed() - Duration::from_secs(150);
         assert!((60..=80).contains(&silent.as_secs()), "{silent:?}");
-        assert!(link.to_client.is_waiting());
+        assert!(link.to_client.is_due(&Scanner::new(Peer::Browser)));
     }
 }

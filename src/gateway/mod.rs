@@ -1,14 +1,20 @@
 //! The CDP gateway: the leased browser's DevTools, reached with the lease's token.
 //!
 //! Clients that connect to a Chromium connect to a lease, unmodified: the token in the path takes
-//! the place of the port. Frames are relayed as they are; the gateway adds pings, and a close
-//! frame that says how the lease ended. Whoever has no token, or only that of a lease long gone,
-//! gets the same answer on every path.
+//! the place of the port. What the browser sends is relayed as it is; what the client sends passes
+//! the CDP [`policy`]. The gateway adds pings, and a close frame that says how the lease ended. The
+//! files of a lease are served beside that. Whoever has no token, or only that of a lease long
+//! gone, gets the same answer on every path.
 
 mod access;
+mod budget;
 mod discovery;
+mod files;
 mod frame;
+mod head;
+mod inspector;
 mod lane;
+pub mod policy;
 mod relay;
 mod route;
 mod upstream;
@@ -22,8 +28,8 @@ use axum::{
     http::{
         HeaderMap, HeaderValue, Method, StatusCode,
         header::{
-            ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT,
-            SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+            CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+            SEC_WEBSOCKET_VERSION, UPGRADE,
         },
     },
     response::{IntoResponse, Response},
@@ -34,12 +40,13 @@ use url::Url;
 
 use self::{
     access::Admitted,
+    budget::Budget,
     route::Route,
     upstream::{Client, Error},
 };
 use crate::{
     accept::Secure,
-    broker::Broker,
+    broker::{Broker, PolicyMode},
     deadline::Deadline,
     http_server::{self, AfterUpgrade},
     lease::{self, Token},
@@ -54,6 +61,8 @@ no such page; below /lease/<token> this port serves
   (websocket)                the leased browser
   /devtools/page/<id>        (websocket) one page of it
   /json/version, /json/list  where these are, for clients that ask
+  /files                     what the browser downloaded, as JSON
+  /files/<name>              one of these; PUT and DELETE are served, too
 ";
 const WITHHELD: &str = "\
 this page of the browser's DevTools port is not served: open and close pages over the websocket, \
@@ -63,7 +72,6 @@ const WANTS_UPGRADE: &str = "\
 this is the address of a websocket: connect a CDP client to it, for example with Playwright's \
 chromium.connectOverCDP or Puppeteer's connect({ browserWSEndpoint })
 ";
-const ONLY_GET: &str = "only GET is served here\n";
 
 /// How the gateway is set up.
 #[derive(Clone, Debug)]
@@ -79,6 +87,8 @@ pub struct Options {
     pub max_connections: usize,
     /// How connections get TLS; they are plain without.
     pub secure: Option<Secure>,
+    /// Whether the CDP policy is in force.
+    pub policy: PolicyMode,
 }
 
 impl Default for Options {
@@ -88,6 +98,7 @@ impl Default for Options {
             ping_interval: Duration::from_secs(20),
             max_connections: 1024,
             secure: None,
+            policy: PolicyMode::default(),
         }
     }
 }
@@ -96,11 +107,16 @@ impl Default for Options {
 struct Gateway {
     broker: Broker,
     options: Options,
+    budget: Budget,
 }
 
 /// The routes, to be served by [`http_server`]: websockets need its [`AfterUpgrade`].
 pub fn router(broker: Broker, options: Options) -> Router {
-    let gateway = Arc::new(Gateway { broker, options });
+    let gateway = Arc::new(Gateway {
+        broker,
+        options,
+        budget: Budget::default(),
+    });
     // One handler for all: no path may be answered before the token is checked.
     Router::new().fallback(async move |request: Request| gateway.answer(request).await)
 }
@@ -141,9 +157,14 @@ impl Gateway {
             Err(error) => return absent(error),
         };
         let route = Route::parse(below);
+        if let Route::Files(name) = route {
+            return match self.broker.files(&token) {
+                Ok(files) => files::serve(files, name, request).await,
+                Err(error) => absent(error),
+            };
+        }
         if request.method() != Method::GET && route != Route::Unknown {
-            let allow = [(ALLOW, HeaderValue::from_static("GET"))];
-            return (allow, plain(StatusCode::METHOD_NOT_ALLOWED, ONLY_GET)).into_response();
+            return files::not_allowed("GET");
         }
         let deadline = Deadline::after(UPSTREAM_TIMEOUT);
         match route {
@@ -166,8 +187,8 @@ impl Gateway {
                 Ok(body) => json(body),
                 Err(error) => self.failed(&token, &error),
             },
+            Route::Files(_) | Route::Unknown => plain(StatusCode::NOT_FOUND, ROUTES),
             Route::Withheld => plain(StatusCode::NOT_FOUND, WITHHELD),
-            Route::Unknown => plain(StatusCode::NOT_FOUND, ROUTES),
         }
     }
 
@@ -202,19 +223,23 @@ impl Gateway {
             Ok(opened) => opened,
             Err(error) => return self.failed(token, &error),
         };
-        let pings = self.options.ping_interval;
+        if let Err(error) = attachment.allow_downloads(deadline).await {
+            return self.failed(token, &error.into());
+        }
+        let (mode, pings) = (self.options.policy, self.options.ping_interval);
+        let budget = self.budget.clone();
         after.run(async move {
             if let Some(client) = upgrade.await.ok().and_then(Client::unwrap) {
-                let early = client.early;
+                let (early, rules) = (client.early, (mode, &budget));
                 match client.stream.into_plain() {
                     // Its halves share nothing that has to be locked.
                     Ok(mut stream) => {
-                        let (read, write) = stream.split();
-                        relay::run(read, write, &early, browser, &attachment, pings).await;
+                        let halves = stream.split();
+                        relay::run(halves, &early, browser, &attachment, rules, pings).await;
                     }
                     Err(stream) => {
-                        let (read, write) = tokio::io::split(stream);
-                        relay::run(read, write, &early, browser, &attachment, pings).await;
+                        let halves = tokio::io::split(stream);
+                        relay::run(halves, &early, browser, &attachment, rules, pings).await;
                     }
                 }
             }

@@ -8,39 +8,49 @@ use tokio::{
 };
 
 use super::{
+    budget::Budget,
     frame::{Control, Peer},
+    inspector::Inspector,
     lane::{End, Lane, Link},
     upstream::Browser,
 };
-use crate::{broker::Attachment, lease::EndReason};
+use crate::{
+    broker::{Attachment, PolicyMode},
+    lease::EndReason,
+};
 
 /// How long a close takes at most, from the decision to the last byte.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the news that the lease has ended may take after the browser's connection broke.
 const NEWS_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Close codes of RFC 6455, section 7.4.1.
-const PROTOCOL_ERROR: u16 = 1002;
+/// Close code of RFC 6455, section 7.4.1.
 const INTERNAL_ERROR: u16 = 1011;
 
 const BROWSER_LOST: &str = "browser connection lost";
 
-/// Relays frames until the client, the browser or the lease ends, and tells the client which.
+/// Relays frames, those of the client as the CDP policy lets them pass, until the client, the browser
+/// or the lease ends, and tells the client which.
 ///
 /// # Cancel safety
 /// Both connections are dropped with the future.
 pub(super) async fn run(
-    client_read: impl AsyncRead + Unpin,
-    client_write: impl AsyncWrite + Unpin,
+    (client_read, client_write): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     early: &[u8],
     browser: Browser,
     attachment: &Attachment,
+    (mode, budget): (PolicyMode, &Budget),
     pings: Duration,
 ) {
     let mut browser_stream = browser.stream;
     let (browser_read, browser_write) = browser_stream.split();
-    let activity = Some(attachment.activity());
-    let mut up = Lane::new(Peer::Client, client_read, browser_write, early, activity);
+    let mut up = Lane::new(
+        Peer::Client,
+        client_read,
+        browser_write,
+        early,
+        Some(Inspector::new(attachment, mode, budget)),
+    );
     let mut down = Lane::new(
         Peer::Browser,
         browser_read,
@@ -123,7 +133,7 @@ impl Verdict {
             End::Sender => Self::gone("client_gone"),
             End::Receiver => Self::lost(None, attachment).await,
             End::Violation(violation) => {
-                let close = Control::close(PROTOCOL_ERROR, &violation.to_string());
+                let close = Control::close(violation.close_code(), &violation.to_string());
                 Self::close("violation", close)
             }
             End::Close(close) => Self {

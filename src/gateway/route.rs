@@ -9,6 +9,8 @@ pub(super) enum Route<'a> {
     Target(&'a str),
     /// One of the browser's discovery pages, with websocket URLs in it.
     Discovery(&'static str),
+    /// The lease's files; one of them, by its name as it stands in the path.
+    Files(Option<&'a str>),
     /// The description of the protocol, passed on as it is.
     Protocol,
     /// The browser has it, but not for clients of a lease.
@@ -35,7 +37,14 @@ impl<'a> Route<'a> {
             "/json/version" => return Self::Discovery("/json/version"),
             "/json" | "/json/list" => return Self::Discovery("/json/list"),
             "/json/protocol" => return Self::Protocol,
+            "/files" => return Self::Files(None),
             _ => {}
+        }
+        if let Some(name) = path
+            .strip_prefix("/files/")
+            .filter(|name| !name.contains('/'))
+        {
+            return Self::Files(Some(name));
         }
         let target = ["/devtools/page/", "/devtools/browser/"]
             .iter()
@@ -75,6 +84,13 @@ mod tests {
             ("/devtools/page/A/../B", Route::Unknown),
             ("/devtools/page/A%20B", Route::Unknown),
             ("/devtools/inspector.html", Route::Unknown),
+            ("/files", Route::Files(None)),
+            ("/files/", Route::Files(None)),
+            ("/files/a%20b.txt", Route::Files(Some("a%20b.txt"))),
+            ("/files/..", Route::Files(Some(".."))),
+            ("/files/a/b", Route::Unknown),
+            ("/files//", Route::Files(Some(""))),
+            ("/filesystem", Route::Unknown),
             ("/json/new", Route::Withheld),
             ("/json/close/A", Route::Withheld),
             ("/json/activate/A", Route::Withheld),

@@ -19,7 +19,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{accept::Stream, browser::Endpoint, deadline::Deadline};
+use crate::{
+    accept::Stream,
+    browser::{Endpoint, cdp},
+    deadline::Deadline,
+};
 
 /// The longest answer that is read, in bytes; the protocol's own description has 1.5 MB.
 const MAX_ANSWER: usize = 16 << 20;
@@ -39,6 +43,8 @@ pub(super) enum Error {
     Refused(StatusCode),
     #[error("the leased browser has no such target")]
     NoTarget,
+    #[error("the leased browser cannot be told where to save: {0}")]
+    Cdp(#[from] cdp::Error),
 }
 
 /// A stream that speaks websocket frames from now on, and what was read of them already.

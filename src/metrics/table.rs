@@ -136,6 +136,11 @@ pub const TABLE: &[Def] = &[
         "Targets that the egress policy forbade, by rule, and whether that was enforced.",
     ),
     counter(
+        "berth_cdp_denied_total",
+        &["rule", "mode"],
+        "CDP commands that the policy forbade, by rule, and whether that was enforced.",
+    ),
+    counter(
         "berth_leases_ended_total",
         &["reason"],
         "Leases ended, by why.",

@@ -218,6 +218,28 @@ impl EgressRule {
     }
 }
 
+words! {
+    /// Which rule of the CDP policy a client's command broke.
+    CdpRule: 8 {
+        /// A URL that is not of the web.
+        Scheme = "scheme",
+        /// A file that is not the lease's.
+        Path = "path",
+        /// A way through the network that the broker's egress does not see.
+        Network = "network",
+        /// The machine rather than the browser.
+        Machine = "machine",
+        /// Code with more rights than a page's.
+        Code = "code",
+        /// A way around the policy.
+        Bypass = "bypass",
+        /// Nobody has judged it.
+        Unknown = "unknown",
+        /// No command at all.
+        Malformed = "malformed",
+    }
+}
+
 /// What the leak watch finds.
 pub const LEAK_KINDS: [&str; 6] = [
     "process",

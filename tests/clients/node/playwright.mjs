@@ -1,5 +1,6 @@
 // What programs with Playwright do, on a leased browser.
 import assert from 'node:assert/strict';
+import { basename } from 'node:path';
 import { chromium } from 'playwright-core';
 
 /** Connects, works, disconnects. */
@@ -133,6 +134,40 @@ export const scenarios = {
     onPage(target, async (page, _, site) => {
       await page.goto(`${site}/index.html`);
       assert.equal((await page.pdf()).subarray(0, 4).toString(), '%PDF');
+    }),
+
+  'a download, fetched from the lease': (target) =>
+    onPage(target, async (page, _, site) => {
+      await page.goto(`${site}/index.html`);
+      const begun = page.waitForEvent('download');
+      await page.evaluate(() => { location.assign('data.bin'); });
+      const download = await begun;
+      assert.equal(download.suggestedFilename(), 'data.bin');
+      assert.equal(await download.failure(), null);
+      // Playwright names it, the lease has it.
+      const name = basename(await download.path());
+      const answer = await fetch(`${target.http}/files/${name}`);
+      assert.equal(await answer.text(), 'd'.repeat(200));
+      await download.delete();
+    }),
+
+  'an upload of a file brought before': (target) =>
+    onPage(target, async (page, _, site) => {
+      const put = await fetch(`${target.http}/files/up.txt`, { method: 'PUT', body: 'brought' });
+      assert.equal(put.status, 201);
+      const { path } = await put.json();
+      await page.goto(`${site}/index.html`);
+      await page.evaluate(() => { document.body.innerHTML = '<input type=file>'; });
+      await page.setInputFiles('input', path);
+      assert.equal(await page.evaluate(() => document.querySelector('input').files[0].text()), 'brought');
+      await page.setInputFiles('input', { name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('sent') });
+      assert.equal(await page.evaluate(() => document.querySelector('input').files[0].text()), 'sent');
+    }),
+
+  'what the policy denies is an error, and the page lives': (target) =>
+    onPage(target, async (page) => {
+      await assert.rejects(page.goto('file:///etc/passwd'), /denied by the broker's CDP policy \(scheme\)/);
+      assert.equal(await page.evaluate('6 * 7'), 42);
     }),
 
   'leave and come back': async ({ ws, site }) => {

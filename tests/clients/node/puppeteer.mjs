@@ -119,6 +119,42 @@ export const scenarios = {
       assert.match(product, /Chrome/);
     }),
 
+  'a download, fetched from the lease': (target) =>
+    connected(target.ws, async (browser) => {
+      const context = await browser.createBrowserContext({
+        downloadBehavior: { policy: 'allow', downloadPath: '/home/somebody/downloads' },
+      });
+      const page = await context.newPage();
+      await page.goto(`${target.site}/index.html`);
+      await page.evaluate(() => { location.assign('data.bin'); });
+      const list = async () => (await (await fetch(`${target.http}/files`)).json()).files;
+      let file;
+      while (file?.state !== 'complete') {
+        file = (await list()).find(({ name }) => name === 'data.bin');
+      }
+      const answer = await fetch(`${target.http}/files/data.bin`);
+      assert.equal(await answer.text(), 'd'.repeat(200));
+      await context.close();
+    }),
+
+  'an upload of a file brought before': (target) =>
+    onPage(target, async (page, _, site) => {
+      const put = await fetch(`${target.http}/files/up.txt`, { method: 'PUT', body: 'brought' });
+      const { path } = await put.json();
+      await page.goto(`${site}/index.html`);
+      await page.evaluate(() => { document.body.innerHTML = '<input type=file>'; });
+      const input = await page.$('input');
+      await input.uploadFile(path);
+      assert.equal(await page.evaluate(() => document.querySelector('input').files[0].text()), 'brought');
+      await assert.rejects(input.uploadFile('/etc/hostname'), /denied by the broker's CDP policy \(path\)/);
+    }),
+
+  'what the policy denies is an error, and the page lives': (target) =>
+    onPage(target, async (page) => {
+      await assert.rejects(page.goto('file:///etc/passwd'), /denied by the broker's CDP policy \(scheme\)/);
+      assert.equal(await page.evaluate('6 * 7'), 42);
+    }),
+
   'leave and come back': async ({ ws, site }) => {
     await connected(ws, async (browser) => {
       await (await browser.pages())[0].goto(`${site}/index.html`);
