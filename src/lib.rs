@@ -14,8 +14,8 @@
 //!   processes.
 //! * [`content`] makes Markdown, links and metadata of documents, and knows none of the others.
 //!
-//! [`accept`], [`auth`], [`drain`], [`deadline`], [`health`], [`metrics`], [`telemetry`] and [`config`] know
-//! none of them. `docs/architecture.md` has the map.
+//! [`accept`], [`auth`], [`drain`], [`deadline`], [`fair`], [`health`], [`metrics`], [`telemetry`] and
+//! [`config`] know none of them. `docs/architecture.md` has the map.
 
 #![warn(missing_debug_implementations, missing_docs, unreachable_pub)]
 #![warn(
@@ -36,6 +36,7 @@ pub mod config;
 pub mod content;
 pub mod deadline;
 pub mod drain;
+pub mod fair;
 pub mod fetch;
 pub mod gateway;
 pub mod health;

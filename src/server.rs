@@ -136,8 +136,15 @@ impl Server {
         let drain = Drain::new(Handle::current());
         let pool = Pool::start(config.pool(), Arc::new(run_dir), &drain, &metrics);
         let fetcher = Fetcher::new(config.fetches(), pool.clone(), &drain, &metrics)?;
-        let (leases, thresholds) = (config.leases(), config.thresholds());
-        let broker = Broker::start(leases, thresholds, pool.clone(), fetcher, &drain, &metrics);
+        let broker = Broker::start(
+            config.leases(),
+            config.quotas(),
+            config.thresholds(),
+            pool.clone(),
+            fetcher,
+            &drain,
+            &metrics,
+        );
         let mut server = Self {
             broker,
             pool,

@@ -5,7 +5,13 @@ use std::time::Duration;
 use tokio::{sync::watch, time::Instant};
 use tracing::Instrument;
 
-use super::{AcquireSpec, Broker, Error, LeaseGuard, idempotence::Name, millis, refused::Refusal};
+use super::{
+    AcquireSpec, Broker, Error, LeaseGuard, OverQuota,
+    idempotence::Name,
+    millis,
+    quota::{Charge, What},
+    refused::Refusal,
+};
 use crate::{
     browser::{self, BrowserId, Endpoint, Exit, Kill, LeasedBrowser, Product, cdp::Cdp},
     deadline::Deadline,
@@ -32,6 +38,7 @@ pub struct Held {
     browser: LeasedBrowser,
     ended: watch::Sender<Option<EndReason>>,
     _running: Admission,
+    _charge: Charge,
     _name: Option<Name>,
 }
 
@@ -105,6 +112,7 @@ impl Broker {
             begun: Instant::now(),
             outcome: AcquireOutcome::Cancelled,
         };
+        let owner = spec.owner.clone();
         let span = tracing::info_span!(target: SPANS, "acquire");
         let acquired = self.acquire_uncounted(spec, deadline, held, queued);
         let acquired = acquired.instrument(span).await;
@@ -118,6 +126,13 @@ impl Broker {
         {
             let refusal = Refusal::of_browser(Wanted::Lease, *demand, count.outcome.as_str());
             self.tell_refusal(&refusal, count.begun.elapsed());
+        }
+        match &acquired {
+            Err(Error::OverQuota(over)) => self.tell_over_quota(&owner, *over),
+            Err(Error::Browser(browser::Error::OverShare(most))) => {
+                self.tell_over_quota(&owner, OverQuota::waiting(*most));
+            }
+            _ => {}
         }
         acquired
     }
@@ -172,6 +187,10 @@ impl Broker {
         queued: impl FnMut(usize),
     ) -> Result<Leased, Error> {
         let running = self.0.drain.admit()?;
+        let charge = self
+            .0
+            .ledger
+            .charge(&spec.owner, What::Lease, Instant::now())?;
         let begun = Instant::now();
         let config = &self.0.config;
         let wait = spec.wait.unwrap_or(config.max_wait).min(config.max_wait);
@@ -193,6 +212,7 @@ impl Broker {
             browser,
             ended,
             _running: running,
+            _charge: charge,
             _name: name,
         };
         let spec = Spec {
@@ -225,7 +245,7 @@ impl Broker {
         deadline: Deadline,
         mut queued: impl FnMut(usize),
     ) -> Result<LeasedBrowser, browser::Error> {
-        let place = self.0.pool.queue()?;
+        let place = self.0.pool.queue(&self.0.ledger.party(&spec.owner))?;
         let position = place.position();
         let browser = place.browser(&spec.profile, until, deadline);
         let Some(mut position) = position else {
@@ -273,6 +293,7 @@ impl Broker {
 const fn outcome(error: &Error) -> AcquireOutcome {
     match error {
         Error::Browser(browser::Error::QueueFull(_)) => AcquireOutcome::QueueFull,
+        Error::Browser(browser::Error::OverShare(_)) | Error::OverQuota(_) => AcquireOutcome::Quota,
         Error::Browser(browser::Error::Exhausted(_)) => AcquireOutcome::Exhausted,
         Error::Browser(browser::Error::Unavailable(_)) => AcquireOutcome::Unavailable,
         Error::Browser(browser::Error::Draining) | Error::Draining => AcquireOutcome::Draining,

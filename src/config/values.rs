@@ -1,13 +1,13 @@
 //! The configuration as the rest of the broker reads it.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
 use super::table;
 use crate::{
     auth,
-    broker::LeaseConfig,
+    broker::{LeaseConfig, Quota, Quotas},
     browser::{self, launch},
     fetch,
     health::Thresholds,
@@ -110,6 +110,10 @@ pub struct Config {
     pub cache_disk_bytes: u64,
     /// A file of certificates that are trusted besides those of the system.
     pub http_ca_file: Option<PathBuf>,
+    /// What one owner may have.
+    pub owner_quota: Quota,
+    /// What single owners may have in its place, by name.
+    pub owner_quotas: BTreeMap<String, Quota>,
     /// How often a canary page is loaded; zero for never.
     pub canary_interval: Duration,
     /// How long a canary page has to load.
@@ -195,6 +199,15 @@ impl Config {
         }
     }
 
+    /// What owners may have.
+    #[must_use]
+    pub fn quotas(&self) -> Quotas {
+        Quotas {
+            usual: self.owner_quota,
+            of: self.owner_quotas.clone(),
+        }
+    }
+
     /// What fetches need to know.
     #[must_use]
     pub fn fetches(&self) -> fetch::Config {
@@ -268,6 +281,8 @@ impl Config {
             cache_bytes: 0,
             cache_dir: None,
             cache_disk_bytes: 0,
+            owner_quota: Quota::default(),
+            owner_quotas: BTreeMap::new(),
             canary_interval: never,
             canary_timeout: never,
             canary_max_age: never,
@@ -357,6 +372,8 @@ mod tests {
             cache_bytes: 64 << 20,
             cache_dir: None,
             cache_disk_bytes: 1 << 30,
+            owner_quota: Quota::default(),
+            owner_quotas: BTreeMap::new(),
             canary_interval: secs(60),
             canary_timeout: secs(10),
             canary_max_age: secs(300),

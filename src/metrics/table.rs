@@ -131,6 +131,11 @@ pub const TABLE: &[Def] = &[
         "Requests sent away because there was no room for them, by what they wanted.",
     ),
     counter(
+        "berth_quota_refused_total",
+        &["quota"],
+        "Requests refused because their owner had as much as it may, by quota.",
+    ),
+    counter(
         "berth_leases_ended_total",
         &["reason"],
         "Leases ended, by why.",
