@@ -14,8 +14,8 @@
 //!   processes.
 //! * [`content`] makes Markdown, links and metadata of documents, and knows none of the others.
 //!
-//! [`accept`], [`auth`], [`drain`], [`deadline`], [`egress`], [`health`], [`metrics`], [`telemetry`] and [`config`] know
-//! none of them. `docs/architecture.md` has the map.
+//! [`accept`], [`auth`], [`drain`], [`deadline`], [`egress`], [`fair`], [`health`], [`metrics`],
+//! [`telemetry`] and [`config`] know none of them. `docs/architecture.md` has the map.
 
 #![warn(missing_debug_implementations, missing_docs, unreachable_pub)]
 #![warn(
@@ -37,6 +37,7 @@ pub mod content;
 pub mod deadline;
 pub mod drain;
 pub mod egress;
+pub mod fair;
 pub mod fetch;
 pub mod gateway;
 pub mod health;

@@ -21,7 +21,7 @@ mod words;
 pub use table::{Def, Kind, Read, TABLE};
 pub use words::{
     AcquireOutcome, AuthOutcome, CACHE_RESULTS, CanaryResult, CdpRule, END_REASONS, EgressRule,
-    FETCH_OUTCOMES, LEAK_KINDS, LaunchResult, METHODS, Reload, Retire, VIA, Wanted,
+    FETCH_OUTCOMES, LEAK_KINDS, LaunchResult, METHODS, QuotaKind, Reload, Retire, VIA, Wanted,
 };
 
 /// The content type of what [`Metrics::encode`] returns.
@@ -234,6 +234,12 @@ impl Metrics {
         self.count("berth_egress_denied_total", &labels);
     }
 
+    /// A request was refused, for its owner had as much of `quota` as it may.
+    pub fn quota_refused(&self, quota: QuotaKind) {
+        let labels = [KeyValue::new("quota", quota.as_str())];
+        self.count("berth_quota_refused_total", &labels);
+    }
+
     /// A lease ended for `reason`, one of [`END_REASONS`], after it was `held`.
     pub fn lease_ended(&self, reason: &'static str, held: Duration) {
         let labels = [KeyValue::new("reason", reason)];
@@ -313,6 +319,11 @@ impl Metrics {
             "berth_pool_exhausted_total",
             "wanted",
             &Wanted::ALL.map(Wanted::as_str),
+        );
+        zero(
+            "berth_quota_refused_total",
+            "quota",
+            &QuotaKind::ALL.map(QuotaKind::as_str),
         );
         zero(
             "berth_canary_runs_total",
@@ -477,6 +488,7 @@ mod tests {
         metrics.retired(Retire::Leased);
         metrics.acquired(AcquireOutcome::Granted, took);
         metrics.pool_exhausted(Wanted::Page);
+        metrics.quota_refused(QuotaKind::Rate);
         metrics.lease_ended("browser_crashed", took);
         metrics.fetched("browser", "origin_dns", took);
         metrics.http_connection_opened();
@@ -543,6 +555,7 @@ mod tests {
             "berth_browsers_retired_total{reason=\"leased\"} 1",
             "berth_acquire_total{outcome=\"granted\"} 1",
             "berth_pool_exhausted_total{wanted=\"page\"} 1",
+            "berth_quota_refused_total{quota=\"rate\"} 1",
             "berth_leases_ended_total{reason=\"browser_crashed\"} 1",
             "berth_fetches_total{outcome=\"origin_dns\",via=\"browser\"} 1",
             "berth_fetch_duration_seconds_count{via=\"browser\"} 1",

@@ -147,8 +147,15 @@ impl Server {
         let policy = Policy::new(config.egress(), ports, &metrics);
         let egress = Egress::new(policy, Resolver::new(&config.dns_servers)?);
         let fetcher = Fetcher::new(config.fetches(), pool.clone(), egress, &drain, &metrics)?;
-        let (leases, thresholds) = (config.leases(), config.thresholds());
-        let broker = Broker::start(leases, thresholds, pool.clone(), fetcher, &drain, &metrics);
+        let broker = Broker::start(
+            config.leases(),
+            config.quotas(),
+            config.thresholds(),
+            pool.clone(),
+            fetcher,
+            &drain,
+            &metrics,
+        );
         let mut server = Self {
             broker,
             pool,

@@ -15,7 +15,7 @@ use std::{
 };
 
 use berth::{
-    broker::{AcquireSpec, Broker, LeaseConfig},
+    broker::{AcquireSpec, Broker, LeaseConfig, Quotas},
     browser::{self, Pool, RunDir, launch},
     deadline::Deadline,
     drain::Drain,
@@ -106,7 +106,15 @@ impl Rig {
         )
         .unwrap();
         let thresholds = berth::config::Config::default().thresholds();
-        let broker = Broker::start(leases, thresholds, pool.clone(), fetcher, &drain, &metrics);
+        let broker = Broker::start(
+            leases,
+            Quotas::default(),
+            thresholds,
+            pool.clone(),
+            fetcher,
+            &drain,
+            &metrics,
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = listener.local_addr().unwrap();
         let stop = drain.cut_token().cancelled_owned();

@@ -33,7 +33,7 @@ pub async fn measure() -> Vec<Row> {
     let cdp = stand
         .server
         .pool()
-        .seat(soon())
+        .seat(&berth::fair::Party::default(), soon())
         .await
         .unwrap()
         .browser()

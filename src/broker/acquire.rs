@@ -6,7 +6,11 @@ use tokio::{sync::watch, time::Instant};
 use tracing::Instrument;
 
 use super::{
-    AcquireSpec, Broker, Error, LeaseGuard, denials::Denials, idempotence::Name, millis,
+    AcquireSpec, Broker, Error, LeaseGuard, OverQuota,
+    denials::Denials,
+    idempotence::Name,
+    millis,
+    quota::{Charge, What},
     refused::Refusal,
 };
 use crate::{
@@ -39,6 +43,7 @@ pub struct Held {
     denials: Arc<Denials>,
     ended: watch::Sender<Option<EndReason>>,
     _running: Admission,
+    _charge: Charge,
     _name: Option<Name>,
 }
 
@@ -124,6 +129,7 @@ impl Broker {
             begun: Instant::now(),
             outcome: AcquireOutcome::Cancelled,
         };
+        let owner = spec.owner.clone();
         let span = tracing::info_span!(target: SPANS, "acquire");
         let acquired = self.acquire_uncounted(spec, deadline, held, queued);
         let acquired = acquired.instrument(span).await;
@@ -137,6 +143,13 @@ impl Broker {
         {
             let refusal = Refusal::of_browser(Wanted::Lease, *demand, count.outcome.as_str());
             self.tell_refusal(&refusal, count.begun.elapsed());
+        }
+        match &acquired {
+            Err(Error::OverQuota(over)) => self.tell_over_quota(&owner, *over),
+            Err(Error::Browser(browser::Error::OverShare(most))) => {
+                self.tell_over_quota(&owner, OverQuota::waiting(*most));
+            }
+            _ => {}
         }
         acquired
     }
@@ -191,6 +204,10 @@ impl Broker {
         queued: impl FnMut(usize),
     ) -> Result<Leased, Error> {
         let running = self.0.drain.admit()?;
+        let charge = self
+            .0
+            .ledger
+            .charge(&spec.owner, What::Lease, Instant::now())?;
         let begun = Instant::now();
         let config = &self.0.config;
         let wait = spec.wait.unwrap_or(config.max_wait).min(config.max_wait);
@@ -215,6 +232,7 @@ impl Broker {
             denials: Arc::default(),
             ended,
             _running: running,
+            _charge: charge,
             _name: name,
         };
         let spec = Spec {
@@ -248,7 +266,7 @@ impl Broker {
         deadline: Deadline,
         mut queued: impl FnMut(usize),
     ) -> Result<LeasedBrowser, browser::Error> {
-        let place = self.0.pool.queue()?;
+        let place = self.0.pool.queue(&self.0.ledger.party(&spec.owner))?;
         let position = place.position();
         let browser = place.browser(&spec.profile, until, deadline);
         let Some(mut position) = position else {
@@ -296,6 +314,7 @@ impl Broker {
 const fn outcome(error: &Error) -> AcquireOutcome {
     match error {
         Error::Browser(browser::Error::QueueFull(_)) => AcquireOutcome::QueueFull,
+        Error::Browser(browser::Error::OverShare(_)) | Error::OverQuota(_) => AcquireOutcome::Quota,
         Error::Browser(browser::Error::Exhausted(_)) => AcquireOutcome::Exhausted,
         Error::Browser(browser::Error::Unavailable(_)) => AcquireOutcome::Unavailable,
         Error::Browser(browser::Error::Draining) | Error::Draining => AcquireOutcome::Draining,

@@ -1,6 +1,6 @@
 //! Why a use case failed.
 
-use super::Violation;
+use super::{OverQuota, Violation};
 use crate::{browser, drain::Draining, fetch, lease};
 
 /// Why a use case failed. The transport turns each into a code and a stable reason.
@@ -18,6 +18,12 @@ pub enum Error {
     /// The fetch failed.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
+    /// It is somebody else's lease.
+    #[error("the lease is somebody else's")]
+    NotOwner,
+    /// Its owner has as much as it may.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
     /// No new work is taken.
     #[error("the broker is draining: no new work is taken")]
     Draining,

@@ -13,13 +13,17 @@ mod guard;
 mod health;
 mod history;
 mod idempotence;
+mod quota;
 mod refused;
 mod spec;
 mod status;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tracing::Instrument;
 
 pub use acquire::{Held, Leased, Subject};
@@ -29,11 +33,17 @@ pub use error::Error;
 pub use files::{LeaseFiles, MAX_FILES};
 pub use guard::LeaseGuard;
 pub use history::{STEP as HISTORY_STEP, Sample};
+pub use quota::{OverQuota, Quota, Quotas};
 pub use spec::{AcquireSpec, LeaseConfig, Violation};
 pub use status::Status;
 
-use self::{history::History, idempotence::Requests};
+use self::{
+    history::History,
+    idempotence::Requests,
+    quota::{Charge, Ledger, What},
+};
 use crate::{
+    auth::Caller,
     browser::{self, BrowserId, LaunchWatch, Pool, StorageState},
     deadline::Deadline,
     drain::Drain,
@@ -55,9 +65,12 @@ struct Inner {
     fetcher: Fetcher,
     lessor: Lessor<Held, Subject>,
     requests: Requests,
+    ledger: Ledger,
     thresholds: Thresholds,
     /// Of refusals because everything is taken.
     refused: Seldom,
+    /// Of refusals because their owner has as much as it may.
+    over_quota: Seldom,
     history: History,
     drain: Drain,
     metrics: Metrics,
@@ -67,10 +80,12 @@ struct Inner {
 const HISTORY: Duration = Duration::from_secs(300);
 
 impl Broker {
-    /// A broker over `pool` and `fetcher`, whose health is judged by `thresholds`.
+    /// A broker over `pool` and `fetcher`, whose owners have `quotas` and whose health is judged by
+    /// `thresholds`.
     #[must_use]
     pub fn start(
         config: LeaseConfig,
+        quotas: Quotas,
         thresholds: Thresholds,
         pool: Pool,
         fetcher: Fetcher,
@@ -87,8 +102,10 @@ impl Broker {
             fetcher,
             lessor,
             requests: Requests::default(),
+            ledger: Ledger::new(quotas),
             thresholds,
             refused: Seldom::default(),
+            over_quota: Seldom::default(),
             history: History::default(),
             drain: drain.clone(),
             metrics: metrics.clone(),
@@ -137,6 +154,22 @@ impl Broker {
     /// [`Error::Lease`] for an unknown one.
     pub fn get(&self, id: LeaseId) -> Result<Record<Subject>, Error> {
         Ok(self.0.lessor.read(|table| table.get(id).cloned())?)
+    }
+
+    /// Whether `caller` may see and end the lease `id`: it is its own, or the caller an admin.
+    ///
+    /// # Errors
+    /// [`Error::Lease`] for an unknown one, [`Error::NotOwner`] for somebody else's.
+    pub fn check_owner(&self, caller: &Caller, id: LeaseId) -> Result<(), Error> {
+        let may = |table: &Table<Held, Subject>| {
+            let record = table.get(id)?;
+            Ok::<_, lease::Error>(caller.may_touch(&record.owner))
+        };
+        if self.0.lessor.read(may)? {
+            Ok(())
+        } else {
+            Err(Error::NotOwner)
+        }
     }
 
     /// The leases after `after`, at most `size`, in the order of their grant, that `wanted` lets
@@ -189,28 +222,66 @@ impl Broker {
         Ok(StorageState::read(&cdp?, deadline).await)
     }
 
-    /// Fetches a page.
+    /// Fetches a page for `owner`. One that comes sooner than its owner may ask again waits, when it is
+    /// `patient`, and is refused else.
     ///
     /// # Errors
-    /// [`Error::Draining`], else [`Error::Fetch`].
+    /// [`Error::Draining`], [`Error::OverQuota`], [`Error::Passed`] when it waited in vain; else
+    /// [`Error::Fetch`].
     ///
     /// # Cancel safety
     /// Yes: what the fetch used is given back.
     pub async fn fetch(
         &self,
-        request: fetch::Request,
+        owner: &str,
+        mut request: fetch::Request,
         deadline: Deadline,
+        patient: bool,
     ) -> Result<fetch::Response, Error> {
         let _running = self.0.drain.admit()?;
         let cut = self.0.drain.cut_token();
+        let charge = self.charge_fetch(owner, deadline, patient);
+        let charge = cut.run_until_cancelled(charge).await;
+        let _charge = charge.ok_or(Error::Draining)??;
+        request.party = self.0.ledger.party(owner);
         let span = tracing::info_span!(target: SPANS, "fetch");
         let begun = Instant::now();
         let fetch = self.0.fetcher.fetch(request, deadline).instrument(span);
         let fetched = cut.run_until_cancelled(fetch).await;
         if let Some(Err(error)) = &fetched {
-            self.fetch_failed(error, begun.elapsed());
+            self.fetch_failed(owner, error, begun.elapsed());
         }
         Ok(fetched.ok_or(Error::Draining)??)
+    }
+
+    async fn charge_fetch(
+        &self,
+        owner: &str,
+        deadline: Deadline,
+        patient: bool,
+    ) -> Result<Charge, Error> {
+        loop {
+            let charge = self.0.ledger.charge(owner, What::Fetch, Instant::now());
+            match charge {
+                Ok(charge) => return Ok(charge),
+                Err(OverQuota {
+                    retry: Some(wait), ..
+                }) if patient => {
+                    let waited = deadline.bound(sleep(wait)).await;
+                    waited.map_err(|_passed| Error::Passed)?;
+                }
+                Err(over) => {
+                    self.tell_over_quota(owner, over);
+                    return Err(over.into());
+                }
+            }
+        }
+    }
+
+    /// How many fetches of `owner` may run at once; `None` for no limit.
+    #[must_use]
+    pub fn most_fetches(&self, owner: &str) -> Option<u32> {
+        self.0.ledger.fetches(owner)
     }
 
     /// How long fetches took in the last minute.

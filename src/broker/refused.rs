@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Broker, millis};
+use super::{Broker, OverQuota, millis};
 use crate::{
     browser::{self, Demand},
     fetch,
@@ -63,10 +63,24 @@ impl Refusal {
 
 impl Broker {
     /// Counts and tells the refusal that `error` is, if it is one.
-    pub(super) fn fetch_failed(&self, error: &fetch::Error, waited: Duration) {
+    pub(super) fn fetch_failed(&self, owner: &str, error: &fetch::Error, waited: Duration) {
+        if let fetch::Error::OverShare { most, .. }
+        | fetch::Error::Browser(browser::Error::OverShare(most)) = error
+        {
+            self.tell_over_quota(owner, OverQuota::waiting(*most));
+        }
         if let Some(refusal) = Refusal::of_fetch(error) {
             self.0.metrics.pool_exhausted(refusal.wanted);
             self.tell_refusal(&refusal, waited);
+        }
+    }
+
+    /// Counts and tells that `owner` asked for more than it may have.
+    pub(super) fn tell_over_quota(&self, owner: &str, over: OverQuota) {
+        self.0.metrics.quota_refused(over.quota);
+        if let Some(unsaid) = self.0.over_quota.now(Instant::now()) {
+            let (quota, limit) = (over.quota.as_str(), over.limit);
+            tracing::warn!(owner, quota, limit, unsaid, "quota.refused");
         }
     }
 

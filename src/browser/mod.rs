@@ -21,6 +21,7 @@ pub mod launch;
 mod launches;
 mod leaks;
 mod leased;
+mod openers;
 mod pace;
 pub mod page;
 mod place;
@@ -52,7 +53,7 @@ pub use place::{Demand, Place};
 pub use pool::{Config, Pool};
 pub use process::{Exit, Kill};
 pub use profile::{Profile, Proxy, Viewport};
-pub use queue::{Position, Purpose};
+pub use queue::Purpose;
 pub use registry::{Seen, State};
 pub use rundir::{Error as RunDirError, RunDir, Swept};
 pub use seats::Seat;
@@ -65,6 +66,9 @@ pub enum Error {
     /// Nothing was free, and the queue is as long as it may be.
     #[error("the queue is full: {0}")]
     QueueFull(Demand),
+    /// Nothing was free, and as many of the caller's party wait as may: so many.
+    #[error("{0} requests of the same party wait for a browser, as many as may")]
+    OverShare(usize),
     /// Nothing became free within the wait.
     #[error("no browser became free in time: {0}")]
     Exhausted(Demand),

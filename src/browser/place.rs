@@ -2,13 +2,11 @@
 
 use tokio::sync::oneshot;
 
-use super::{
-    Error, Profile,
-    leased::LeasedBrowser,
-    pool::Pool,
-    queue::{Position, Purpose, Slot, Ticket},
+use super::{Error, Profile, leased::LeasedBrowser, pool::Pool, queue::Purpose};
+use crate::{
+    deadline::Deadline,
+    fair::{Entry, Position, Ticket},
 };
-use crate::deadline::Deadline;
 
 /// The numbers behind a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,45 +49,51 @@ impl std::fmt::Display for Demand {
 #[derive(Debug)]
 pub struct Place {
     pool: Pool,
-    slot: Option<Slot>,
-    ticket: Option<Ticket>,
+    entry: Entry,
 }
 
 impl Place {
-    pub(super) const fn new(pool: Pool, slot: Option<Slot>, ticket: Option<Ticket>) -> Self {
-        Self { pool, slot, ticket }
+    pub(super) const fn new(pool: Pool, entry: Entry) -> Self {
+        Self { pool, entry }
     }
 
     /// Follows this place in the queue; `None` when it is already its turn.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.ticket.as_ref().map(Ticket::position)
+        match &self.entry {
+            Entry::In(_) => None,
+            Entry::Waits(ticket) => Some(Ticket::position(ticket)),
+        }
     }
 
     /// Waits for its turn and then for a browser that has just answered, launched with `profile`.
     /// `until` bounds the wait, queue and launch counted in; `deadline` the whole.
     ///
     /// # Errors
-    /// [`Error::Exhausted`] when `until` came first, [`Error::Unavailable`] when browsers cannot
+    /// [`Error::Exhausted`] when `until` came first, [`Error::QueueFull`] when it had to make room for
+    /// another party, [`Error::Unavailable`] when browsers cannot
     /// be launched, or could not since the last failure; [`Error::Passed`], [`Error::Draining`].
     ///
     /// # Cancel safety
     /// Yes: the place is given up, a browser already taken goes back or is destroyed.
     pub async fn browser(
-        mut self,
+        self,
         profile: &Profile,
         until: Deadline,
         deadline: Deadline,
     ) -> Result<LeasedBrowser, Error> {
-        if let Some(ticket) = &self.ticket {
-            let in_vain = |_passed| self.pool.in_vain(Purpose::Lease);
-            // Whoever asks not to wait still gets the one look that needs no wait.
-            let turn = until.bound(ticket.turn()).await.map_err(in_vain)?;
-            self.slot = turn;
-        }
-        self.ticket = None;
-        let taken = self.pool.take(Purpose::Lease, until, deadline).await?;
-        let leased = LeasedBrowser::new(self.pool.clone(), taken, self.slot.take());
+        let Self { pool, entry } = self;
+        let slot = match entry {
+            Entry::In(slot) => slot,
+            Entry::Waits(mut ticket) => {
+                let in_vain = |_passed| pool.in_vain(Purpose::Lease);
+                // Whoever asks not to wait still gets the one look that needs no wait.
+                let turn = until.bound(ticket.turn()).await.map_err(in_vain)?;
+                turn.map_err(|refused| pool.refused(Purpose::Lease, refused))?
+            }
+        };
+        let taken = pool.take(Purpose::Lease, until, deadline).await?;
+        let leased = LeasedBrowser::new(pool.clone(), taken, Some(slot));
         if profile.is_plain() {
             return Ok(leased);
         }
@@ -97,11 +101,11 @@ impl Place {
         // gone. What nobody takes any more is destroyed like any other.
         let (give, relaunched) = oneshot::channel();
         let profile = profile.clone();
-        self.pool.0.drain.spawn(async move {
+        pool.0.drain.spawn(async move {
             let _ = give.send(leased.relaunch(&profile).await);
         });
         let relaunched = deadline.bound(relaunched).await.map_err(|_passed| {
-            let failing = self.pool.launch_failure();
+            let failing = pool.launch_failure();
             failing.unwrap_or(Error::Passed)
         })?;
         relaunched.unwrap_or(Err(Error::Draining))

@@ -31,6 +31,7 @@ use super::{
 use crate::{
     deadline::Deadline,
     drain::Drain,
+    fair::{Entry, Party},
     metrics::{Metrics, Retire},
 };
 
@@ -188,23 +189,18 @@ impl Pool {
         self.0.drain.spawn(watch);
     }
 
-    /// Takes a place in the queue for a browser that will be nobody else's.
+    /// Takes a place in the queue for a browser that will be nobody else's, as one of `party`.
     ///
     /// # Errors
-    /// [`Error::QueueFull`] at once when nothing is free and the queue is full.
-    pub fn queue(&self) -> Result<Place, Error> {
-        let slot = self.0.queue.slot_now();
-        let ticket = match slot {
-            Some(_) => None,
-            None => {
-                let ticket = self.0.queue.join(Purpose::Lease);
-                Some(ticket.map_err(|_full| self.full(Purpose::Lease))?)
-            }
-        };
-        if ticket.is_some() {
+    /// [`Error::QueueFull`] or [`Error::OverShare`] at once when nothing is free and no more may
+    /// wait.
+    pub fn queue(&self, party: &Party) -> Result<Place, Error> {
+        let entry = self.0.queue.join(party, Purpose::Lease);
+        let entry = entry.map_err(|refused| self.refused(Purpose::Lease, refused))?;
+        if matches!(entry, Entry::Waits(_)) {
             self.settle();
         }
-        Ok(Place::new(self.clone(), slot, ticket))
+        Ok(Place::new(self.clone(), entry))
     }
 
     /// Retires the browser `id`: an idle one at once, a shared one after its running fetches. A

@@ -1,21 +1,13 @@
 //! Admission: who waits for a place in the pool, in which order, and how many may.
 //!
 //! There are as many *slots* as the pool may have browsers. Whoever holds one is certain to get a
-//! browser: a warm one, or one that is launched for it. Slots are given in the order of arrival.
+//! browser: a warm one, or one that is launched for it. Slots go round among the parties that wait,
+//! and within each in the order of arrival.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
-
-use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use crate::fair::{Entry, Gate, Party, Pass, Refused};
 
 /// The right to one place in the pool.
-pub(super) type Slot = OwnedSemaphorePermit;
+pub(super) type Slot = Pass;
 
 /// What a place is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,191 +20,84 @@ pub enum Purpose {
 
 /// The queue for slots; clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Queue(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    slots: Arc<Semaphore>,
-    limit: usize,
-    waiting: Mutex<BTreeMap<u64, Purpose>>,
-    next: AtomicU64,
-    moved: watch::Sender<()>,
-}
-
-/// The queue is as long as it may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) struct Queue(Gate);
 
 impl Queue {
-    /// A queue of at most `limit` waiting for `slots` slots.
+    /// A queue for `slots` slots, in which at most `limit` wait for a lease.
     #[must_use]
     pub(super) fn new(slots: usize, limit: usize) -> Self {
-        Self(Arc::new(Inner {
-            slots: Arc::new(Semaphore::new(slots)),
-            limit,
-            waiting: Mutex::new(BTreeMap::new()),
-            next: AtomicU64::new(0),
-            moved: watch::Sender::new(()),
-        }))
+        Self(Gate::new(slots, limit))
     }
 
-    /// A slot at once, when one is free and nobody waits for it.
-    #[must_use]
-    pub(super) fn slot_now(&self) -> Option<Slot> {
-        Arc::clone(&self.0.slots).try_acquire_owned().ok()
-    }
-
-    /// Takes a place at the end of the queue.
+    /// A slot at once when one is free, else a place in the queue.
     ///
     /// # Errors
-    /// [`Full`].
-    pub(super) fn join(&self, purpose: Purpose) -> Result<Ticket, Full> {
-        let mut waiting = self.0.waiting.lock();
-        let leases = waiting.values().filter(|one| **one == Purpose::Lease);
-        if purpose == Purpose::Lease && leases.count() >= self.0.limit {
-            return Err(Full);
-        }
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        waiting.insert(number, purpose);
-        Ok(Ticket {
-            queue: self.clone(),
-            number,
-        })
+    /// [`Refused`], for leases.
+    pub(super) fn join(&self, party: &Party, purpose: Purpose) -> Result<Entry, Refused> {
+        self.0.enter(party, purpose == Purpose::Lease)
     }
 
     /// How many wait for a lease.
     #[must_use]
     pub(super) fn leases_waiting(&self) -> usize {
-        let waiting = self.0.waiting.lock();
-        waiting
-            .values()
-            .filter(|one| **one == Purpose::Lease)
-            .count()
+        self.0.waiting()
     }
 
     /// Whether no slot is free.
     #[must_use]
     pub(super) fn is_exhausted(&self) -> bool {
-        self.0.slots.available_permits() == 0
+        self.0.is_full()
     }
 
     /// How many may wait.
     #[must_use]
     pub(super) fn limit(&self) -> usize {
-        self.0.limit
-    }
-}
-
-/// A place in the queue; leaves it when dropped.
-#[derive(Debug)]
-pub(super) struct Ticket {
-    queue: Queue,
-    number: u64,
-}
-
-impl Ticket {
-    /// Waits for this ticket's turn. Call it once, at once after [`Queue::join`]: the order is
-    /// that of the calls.
-    ///
-    /// # Cancel safety
-    /// Yes: the place in the queue is given up.
-    pub(super) async fn turn(&self) -> Option<Slot> {
-        // The semaphore hands its permits out in the order of arrival and is never closed.
-        let slots = Arc::clone(&self.queue.0.slots);
-        slots.acquire_owned().await.ok()
-    }
-
-    /// Follows this ticket's place in the queue.
-    #[must_use]
-    pub(super) fn position(&self) -> Position {
-        Position {
-            queue: self.queue.clone(),
-            number: self.number,
-            moved: self.queue.0.moved.subscribe(),
-        }
-    }
-}
-
-/// A view on one ticket's place in the queue.
-#[derive(Debug)]
-pub struct Position {
-    queue: Queue,
-    number: u64,
-    moved: watch::Receiver<()>,
-}
-
-impl Position {
-    /// How many are in front, plus one; 0 once the queue has been left.
-    #[must_use]
-    pub fn now(&self) -> usize {
-        let waiting = self.queue.0.waiting.lock();
-        if waiting.contains_key(&self.number) {
-            waiting.range(..=self.number).count()
-        } else {
-            0
-        }
-    }
-
-    /// Resolves when somebody has left the queue.
-    ///
-    /// # Cancel safety
-    /// Yes.
-    pub async fn moved(&mut self) {
-        // The queue cannot end while it is looked at.
-        let _ = self.moved.changed().await;
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.queue.0.waiting.lock().remove(&self.number);
-        self.queue.0.moved.send_replace(());
+        self.0.queue()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fair::Ticket;
+
+    fn ticket(entry: Result<Entry, Refused>) -> Ticket {
+        match entry {
+            Ok(Entry::Waits(ticket)) => ticket,
+            other => panic!("it waits: {other:?}"),
+        }
+    }
 
     #[tokio::test]
     async fn slots_go_in_order_and_the_gone_leave_no_trace() {
-        let queue = Queue::new(1, 3);
-        let held = queue.slot_now().unwrap();
-        assert!(queue.slot_now().is_none());
-        let first = queue.join(Purpose::Lease).unwrap();
-        let second = queue.join(Purpose::Lease).unwrap();
-        let third = queue.join(Purpose::Lease).unwrap();
-        assert_eq!(queue.join(Purpose::Lease).unwrap_err(), Full);
-        assert!(queue.join(Purpose::Seats).is_ok(), "counted elsewhere");
+        let (queue, one) = (Queue::new(1, 3), Party::default());
+        let Ok(Entry::In(held)) = queue.join(&one, Purpose::Lease) else {
+            panic!("a slot is free");
+        };
+        assert!(queue.is_exhausted());
+        let mut first = ticket(queue.join(&one, Purpose::Lease));
+        let mut second = ticket(queue.join(&one, Purpose::Lease));
+        let mut third = ticket(queue.join(&one, Purpose::Lease));
+        let refused = queue.join(&one, Purpose::Lease).unwrap_err();
+        assert_eq!(refused, Refused::Full);
+        let opener = ticket(queue.join(&one, Purpose::Seats));
+        assert_eq!(queue.leases_waiting(), 3, "openers are counted elsewhere");
         assert_eq!(third.position().now(), 3);
-        let mut first_turn = Box::pin(first.turn());
-        let mut second_turn = Box::pin(second.turn());
-        let mut third_turn = Box::pin(third.turn());
-        assert!(futures::poll!(&mut first_turn).is_pending());
-        assert!(futures::poll!(&mut second_turn).is_pending());
-        assert!(futures::poll!(&mut third_turn).is_pending());
+        assert_eq!(opener.position().now(), 4);
+        assert!(futures::poll!(Box::pin(first.turn())).is_pending());
+        assert!(futures::poll!(Box::pin(second.turn())).is_pending());
         drop(held);
-        let slot = first_turn.await.unwrap();
-        assert!(futures::poll!(&mut third_turn).is_pending());
-        drop(second_turn);
+        let slot = first.turn().await.unwrap();
+        assert!(futures::poll!(Box::pin(third.turn())).is_pending());
         drop(first);
         drop(second);
         assert_eq!(third.position().now(), 1);
         drop(slot);
-        assert!(third_turn.await.is_some());
+        assert!(third.turn().await.is_ok());
         drop(third);
         assert_eq!(queue.leases_waiting(), 0);
-    }
-
-    #[tokio::test]
-    async fn nobody_overtakes_a_waiting_one() {
-        let queue = Queue::new(1, 10);
-        let held = queue.slot_now().unwrap();
-        let ticket = queue.join(Purpose::Lease).unwrap();
-        let mut turn = Box::pin(ticket.turn());
-        assert!(futures::poll!(&mut turn).is_pending());
-        drop(held);
-        assert!(queue.slot_now().is_none(), "the slot is the waiting one's");
-        assert!(turn.await.is_some());
+        assert!(queue.is_exhausted(), "the opener has it");
+        drop(opener);
+        assert!(!queue.is_exhausted());
     }
 }

@@ -1,12 +1,12 @@
 //! Seats: room for one isolated browser context each in browsers that only Berth drives.
 //!
 //! A fetch takes a free seat of a running shared browser, the fullest first, so that few browsers
-//! serve many. When there is none it waits, in order of arrival, while an *opener* stands in the
-//! pool's queue for another browser. A shared browser leaves when it is due (age, uses, memory, a
+//! serve many. When there is none it waits, while an *opener* stands in the pool's queue for another
+//! browser; seats go round among the parties that wait. A shared browser leaves when it is due (age, uses, memory, a
 //! failed check) or when somebody waits for a lease: it takes no new fetch then, and goes with the
 //! last running one. The rule of who gets what is in `docs/architecture.md`.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -15,28 +15,36 @@ use super::{
     Error,
     chrome::{Browser, BrowserId},
     guest::Guest,
+    openers::Openers,
     pace::Drift,
     pool::{Pool, Taken},
     queue::{Purpose, Slot},
     registry::State as BrowserState,
 };
-use crate::{deadline::Deadline, metrics::Retire};
+use crate::{
+    deadline::Deadline,
+    fair::{Line, Number, Party, Refused},
+    metrics::Retire,
+};
 
 /// The shared browsers of a pool and who waits for a seat in them.
 #[derive(Debug)]
 pub(super) struct Seats {
-    per_browser: usize,
-    state: Mutex<State>,
+    pub(super) per_browser: usize,
+    pub(super) state: Mutex<State>,
     /// Rung when a waiting caller gives up: an opener may have lost its last reason.
-    given_up: Notify,
+    pub(super) given_up: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     shared: Vec<Shared>,
-    waiting: VecDeque<oneshot::Sender<Result<Seat, Error>>>,
-    openers: usize,
+    pub(super) waiting: Line<Give>,
+    pub(super) openers: Openers,
 }
+
+/// How one that waits is given a seat.
+type Give = oneshot::Sender<Result<Seat, Error>>;
 
 #[derive(Debug)]
 struct Shared {
@@ -67,13 +75,21 @@ impl Seats {
 
     /// How many callers wait for a seat.
     pub(super) fn waiting(&self) -> usize {
-        self.state.lock().waiting_now()
+        self.state.lock().waiting.counted()
     }
 }
 
 impl State {
-    fn waiting_now(&self) -> usize {
-        self.waiting.iter().filter(|one| !one.is_closed()).count()
+    /// Takes in a browser that has just been opened.
+    pub(super) fn open(&mut self, taken: Taken, slot: Slot) {
+        taken.0.state(BrowserState::Shared);
+        taken.0.lodge().open();
+        self.shared.push(Shared {
+            taken,
+            slot,
+            used: 0,
+            closing: None,
+        });
     }
 
     /// The fullest browser that has a seat left, `avoid` only when there is no other.
@@ -95,16 +111,18 @@ impl State {
 }
 
 impl Pool {
-    /// Room for one browser context, in a browser that answered lately. `deadline` bounds the wait.
+    /// Room for one browser context, in a browser that answered lately, for one of `party`.
+    /// `deadline` bounds the wait.
     ///
     /// # Errors
-    /// [`Error::QueueFull`], [`Error::Exhausted`] at the deadline, [`Error::Unavailable`] when
-    /// browsers cannot be launched, or could not at the deadline, [`Error::Draining`].
+    /// [`Error::QueueFull`], [`Error::OverShare`], [`Error::Exhausted`] at the deadline,
+    /// [`Error::Unavailable`] when browsers cannot be launched, or could not at the deadline,
+    /// [`Error::Draining`].
     ///
     /// # Cancel safety
     /// Yes: the place is given up; a seat given at that moment goes to the next.
-    pub async fn seat(&self, deadline: Deadline) -> Result<Seat, Error> {
-        self.seat_beside(None, deadline).await
+    pub async fn seat(&self, party: &Party, deadline: Deadline) -> Result<Seat, Error> {
+        self.seat_beside(None, party, deadline).await
     }
 
     /// As [`Pool::seat`], in another browser than `avoid` when one has a seat free at once.
@@ -117,26 +135,39 @@ impl Pool {
     pub async fn seat_beside(
         &self,
         avoid: Option<BrowserId>,
+        party: &Party,
         deadline: Deadline,
     ) -> Result<Seat, Error> {
-        let seats = &self.0.seats;
-        let waiting = {
-            let mut state = seats.state.lock();
-            if state.waiting_now() == 0
+        let refused = |refused| self.refused(Purpose::Seats, refused);
+        let (out, waiting, number) = {
+            let mut state = self.0.seats.state.lock();
+            if state.waiting.is_empty()
                 && let Some(seat) = self.take_free(&mut state, avoid)
             {
                 return Ok(seat);
             }
-            if state.waiting_now() >= self.0.queue.limit() && self.0.queue.is_exhausted() {
-                drop(state);
-                return Err(self.full(Purpose::Seats));
-            }
+            let room = self.room_to_wait(&mut state, party);
+            let out = match room {
+                Ok(out) => out,
+                Err(why) => {
+                    drop(state);
+                    return Err(refused(why));
+                }
+            };
             let (give, seat) = oneshot::channel();
-            state.waiting.push_back(give);
+            let number = state.waiting.push(party, true, give);
             self.want_openers(&mut state, deadline);
-            seat
+            (out, seat, number)
         };
-        let give_up = GiveUp(self);
+        let give_up = GiveUp {
+            pool: self,
+            party,
+            number,
+        };
+        if let Some(out) = out {
+            // One that is just leaving needs no word.
+            let _ = out.send(Err(refused(Refused::Full)));
+        }
         let seat = deadline.bound(waiting).await;
         drop(give_up);
         match seat {
@@ -146,80 +177,23 @@ impl Pool {
         }
     }
 
-    /// Has as many openers stand in the queue as those who wait have need of.
-    fn want_openers(&self, state: &mut State, deadline: Deadline) {
-        while state.openers * self.0.seats.per_browser < state.waiting_now() {
-            state.openers += 1;
-            let opener = self.clone();
-            self.0
-                .drain
-                .spawn(async move { opener.open(deadline).await });
+    /// Whether one more of `party` may wait, and who gives way to it.
+    fn room_to_wait(&self, state: &mut State, party: &Party) -> Result<Option<Give>, Refused> {
+        // Where a slot is free, they wait for a launch only.
+        if !self.0.queue.is_exhausted() {
+            return Ok(None);
         }
-    }
-
-    /// Stands in the pool's queue for one more shared browser, while anybody waits for a seat.
-    async fn open(&self, deadline: Deadline) {
-        let cut = self.0.drain.cut_token();
-        let opened = tokio::select! {
-            opened = self.open_one(deadline) => Some(opened),
-            () = self.nobody_waits() => None,
-            () = cut.cancelled() => Some(Err(Error::Draining)),
-        };
-        let seats = &self.0.seats;
-        let mut state = seats.state.lock();
-        state.openers -= 1;
-        match opened {
-            None => {}
-            Some(Ok((taken, slot))) => {
-                taken.0.state(BrowserState::Shared);
-                taken.0.lodge().open();
-                state.shared.push(Shared {
-                    taken,
-                    slot,
-                    used: 0,
-                    closing: None,
-                });
-            }
-            Some(Err(error)) if state.openers == 0 => {
-                for waiting in state.waiting.drain(..) {
-                    // One that has given up needs no answer.
-                    let _ = waiting.send(Err(error.clone()));
-                }
-            }
-            // Another opener may still succeed.
-            Some(Err(_)) => {}
+        if state.waiting.waiting_of(party) >= party.most() {
+            return Err(Refused::Share(party.most()));
         }
-        let unsent = self.serve(&mut state);
-        drop(state);
-        drop(unsent);
-        self.settle();
-    }
-
-    async fn open_one(&self, deadline: Deadline) -> Result<(Taken, Slot), Error> {
-        let slot = match self.0.queue.slot_now() {
-            Some(slot) => slot,
-            None => {
-                let ticket = self.0.queue.join(Purpose::Seats);
-                let ticket = ticket.map_err(|_full| self.full(Purpose::Seats))?;
-                ticket.turn().await.ok_or(Error::Draining)?
-            }
-        };
-        // Whoever made this opener may leave while others wait: a launch has its own bound.
-        let bound = Deadline::after(self.0.config.launch.timeout * 2).max(deadline);
-        Ok((self.take(Purpose::Seats, bound, bound).await?, slot))
-    }
-
-    async fn nobody_waits(&self) {
-        let seats = &self.0.seats;
-        loop {
-            let given_up = seats.given_up.notified();
-            tokio::pin!(given_up);
-            given_up.as_mut().enable();
-            if seats.waiting() == 0 {
-                return;
-            }
-            given_up.await;
+        if state.waiting.counted() < self.0.queue.limit() {
+            return Ok(None);
         }
+        state
+            .waiting
+            .crowd_out(party)
+            .map(Some)
+            .ok_or(Refused::Full)
     }
 
     fn take_free(&self, state: &mut State, avoid: Option<BrowserId>) -> Option<Seat> {
@@ -235,21 +209,18 @@ impl Pool {
         })
     }
 
-    /// Gives free seats to those who wait, in order. What nobody took any more is returned, to be
+    /// Gives free seats to those who wait, in turns. What nobody took any more is returned, to be
     /// dropped once the lock is gone.
-    fn serve(&self, state: &mut State) -> Vec<Seat> {
+    pub(super) fn serve(&self, state: &mut State) -> Vec<Seat> {
         let mut unsent = Vec::new();
-        while let Some(next) = state.waiting.pop_front() {
-            if next.is_closed() {
-                continue;
-            }
-            let Some(seat) = self.take_free(state, None) else {
-                state.waiting.push_front(next);
-                break;
+        while !state.waiting.is_empty()
+            && let Some(seat) = self.take_free(state, None)
+        {
+            let sent = match state.waiting.pop() {
+                Some(next) => next.send(Ok(seat)),
+                None => Err(Ok(seat)),
             };
-            if let Err(Ok(seat)) = next.send(Ok(seat)) {
-                unsent.push(seat);
-            }
+            unsent.extend(sent.err().and_then(Result::ok));
         }
         unsent
     }
@@ -272,7 +243,7 @@ impl Pool {
     pub(super) fn settle(&self) {
         let config = &self.0.config;
         let mut state = self.0.seats.state.lock();
-        let nobody_waits = state.waiting_now() == 0;
+        let nobody_waits = state.waiting.is_empty();
         for shared in &mut state.shared {
             if shared.closing.is_some() {
                 continue;
@@ -331,7 +302,7 @@ impl Pool {
         for shared in &mut state.shared {
             shared.closing = Some(Retire::Drain);
         }
-        for waiting in state.waiting.drain(..) {
+        for waiting in state.waiting.take_all() {
             // One that has given up needs no answer.
             let _ = waiting.send(Err(Error::Draining));
         }
@@ -353,12 +324,19 @@ fn find(state: &mut State, id: BrowserId) -> Option<&mut Shared> {
     shared.find(|shared| shared.taken.0.id() == id)
 }
 
-/// Rings when whoever waited for a seat no longer does.
-struct GiveUp<'a>(&'a Pool);
+/// Takes whoever waited for a seat out of the line, and rings.
+struct GiveUp<'a> {
+    pool: &'a Pool,
+    party: &'a Party,
+    number: Number,
+}
 
 impl Drop for GiveUp<'_> {
     fn drop(&mut self) {
-        self.0.0.seats.given_up.notify_waiters();
+        let seats = &self.pool.0.seats;
+        let left = seats.state.lock().waiting.remove(self.party, self.number);
+        drop(left);
+        seats.given_up.notify_waiters();
     }
 }
 

@@ -10,7 +10,10 @@ use super::{
     queue::Purpose,
     registry::{Seen, State},
 };
-use crate::health::{self, Leaks};
+use crate::{
+    fair::Refused,
+    health::{self, Leaks},
+};
 
 impl Pool {
     /// How many browsers there are, of which state.
@@ -56,9 +59,12 @@ impl Pool {
         }
     }
 
-    /// What a caller is told that wanted a place for `purpose` in a full queue.
-    pub(super) fn full(&self, purpose: Purpose) -> Error {
-        Error::QueueFull(self.demand(purpose))
+    /// What a caller is told that may not wait, or no longer, for `purpose`.
+    pub(super) fn refused(&self, purpose: Purpose, refused: Refused) -> Error {
+        match refused {
+            Refused::Full => Error::QueueFull(self.demand(purpose)),
+            Refused::Share(most) => Error::OverShare(most),
+        }
     }
 
     /// What a caller is told that waited in vain for `purpose`.

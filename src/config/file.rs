@@ -8,6 +8,7 @@ use toml::{
 };
 
 use super::{
+    owners,
     problem::{Problem, Source},
     settings::closest,
     table,
@@ -62,6 +63,10 @@ impl File {
         for (key, value) in entries {
             let source = self.at(Some(key.span()));
             let key = key.into_inner().into_owned();
+            if key == owners::SECTION {
+                owners::read(&value, &|span| self.at(span), &mut said, problems);
+                continue;
+            }
             let read = if table::settings().any(|setting| setting.key() == key) {
                 text_of(value.get_ref())
             } else {
@@ -90,7 +95,7 @@ impl File {
     }
 }
 
-fn text_of(value: &DeValue<'_>) -> Result<String, String> {
+pub(super) fn text_of(value: &DeValue<'_>) -> Result<String, String> {
     match value {
         DeValue::String(text) => Ok(text.clone().into_owned()),
         DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
@@ -102,7 +107,8 @@ fn text_of(value: &DeValue<'_>) -> Result<String, String> {
 
 fn unknown(key: &str, value: &Spanned<DeValue<'_>>) -> String {
     if matches!(value.get_ref(), DeValue::Table(_)) {
-        return "is no setting: a file has no sections, only keys such as lease_ttl".into();
+        return "is no setting: a file has keys such as lease_ttl, and no sections but owners"
+            .into();
     }
     let keys = table::settings().map(|setting| setting.key());
     match closest(key, keys) {
@@ -152,8 +158,8 @@ mod tests {
                 "browser_args (b.toml:3): must be a string, a whole number, true or false",
                 "zzz (b.toml:4): is no setting",
                 "queue (b.toml:5): must be a decimal number",
-                "lease (b.toml:6): is no setting: a file has no sections, only keys such as \
-                 lease_ttl",
+                "lease (b.toml:6): is no setting: a file has keys such as lease_ttl, and no \
+                 sections but owners",
             ]
         );
     }

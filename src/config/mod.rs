@@ -7,6 +7,7 @@
 mod check;
 mod file;
 mod kind;
+mod owners;
 mod problem;
 mod settings;
 mod show;

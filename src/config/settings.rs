@@ -6,6 +6,7 @@ use clap::{ArgMatches, parser::ValueSource};
 
 use super::{
     check, file,
+    owners::{self, Own},
     problem::{Problem, Problems, Source},
     table::{self, Setting},
     values::Config,
@@ -39,6 +40,7 @@ pub struct Settings {
     config: Config,
     warnings: Vec<String>,
     pub(super) chosen: Vec<Chosen>,
+    pub(super) owners: Vec<Own>,
 }
 
 /// The value of one setting, and who said so.
@@ -98,6 +100,7 @@ pub fn load(
             Err(why) => problems.push(choice.problem(why)),
         }
     }
+    let owners = owners::apply(&mut config, said, &mut problems);
     problems.extend(check::together(&config, &chosen));
     if !problems.is_empty() {
         return Err(Problems(problems));
@@ -108,6 +111,7 @@ pub fn load(
         config,
         warnings,
         chosen,
+        owners,
     })
 }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
 use super::{
+    owners,
     settings::{Chosen, Settings},
     table::{self, Preset, Setting},
 };
@@ -90,7 +91,7 @@ impl Settings {
                 text += &entry(chosen);
             }
         }
-        text
+        text + &owners::print(&self.owners)
     }
 }
 
@@ -146,8 +147,10 @@ const INTRODUCTION: &str = "\
 `berth serve` takes every setting as a flag, as an environment variable and as a key of a TOML
 file. A flag wins over the environment, the environment over the file, the file over the default.
 
-* No file is read unless `--config PATH` or `BERTH_CONFIG` names one. A file has keys only, no
-  sections; values are strings or whole numbers.
+* No file is read unless `--config PATH` or `BERTH_CONFIG` names one. Values are strings or whole
+  numbers. A file has no sections but `[owners.NAME]`, for what one owner may have that is not what
+  all may: the keys are those of the owners below without `owner_`, such as `max_leases = 2`. What
+  such a section leaves out is as for every owner. Flags and environment cannot say it.
 * Durations have a unit: `500ms`, `30s`, `5m`, `1h`, `1h 30m`. Sizes may have one: `512MiB`,
   `2GiB`, or plain bytes.
 * An empty environment variable counts as unset. An empty flag or key takes back an optional

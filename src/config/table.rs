@@ -5,7 +5,9 @@ mod auth;
 mod egress;
 mod fetching;
 mod health;
+mod leases;
 mod logging;
+mod owners;
 mod security;
 
 use std::time::Duration;
@@ -13,8 +15,8 @@ use std::time::Duration;
 use Preset::{Found, Nothing, Text};
 
 use self::{
-    auth::AUTH, egress::EGRESS, fetching::FETCHING, health::HEALTH, logging::LOGGING,
-    security::SECURITY,
+    auth::AUTH, egress::EGRESS, fetching::FETCHING, health::HEALTH, leases::LEASES,
+    logging::LOGGING, owners::OWNERS, security::SECURITY,
 };
 use super::kind::Kind;
 use crate::browser::RunDir;
@@ -117,6 +119,10 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         heading: "Egress",
         settings: EGRESS,
+    },
+    Group {
+        heading: "Owners",
+        settings: OWNERS,
     },
     Group {
         heading: "Health",
@@ -285,46 +291,6 @@ const BROWSERS: &[Setting] = &[
         Text("2GiB"),
         Kind::Limit(64 << 20..=16 << 40, |c| &mut c.browser_memory_limit),
         "A browser whose processes take more memory than this together is killed",
-    ),
-];
-
-const LEASES: &[Setting] = &[
-    setting(
-        "lease-ttl",
-        Text("60s"),
-        Kind::Duration(SECOND..=MONTH, |c| &mut c.lease_ttl),
-        "The TTL of a lease when the client names none; at most lease_max_ttl",
-    ),
-    setting(
-        "lease-max-ttl",
-        Text("1h"),
-        Kind::Duration(SECOND..=MONTH, |c| &mut c.lease_max_ttl),
-        "The longest TTL a client may ask for",
-    ),
-    setting(
-        "lease-lifetime",
-        Text("1h"),
-        Kind::Duration(SECOND..=MONTH, |c| &mut c.lease_lifetime),
-        "The lifetime of a lease, however often renewed, when the client names none; at most \
-         lease_max_lifetime",
-    ),
-    setting(
-        "lease-max-lifetime",
-        Text("24h"),
-        Kind::Duration(SECOND..=MONTH, |c| &mut c.lease_max_lifetime),
-        "The longest lifetime a lease can have",
-    ),
-    setting(
-        "lease-detach-grace",
-        Text("10s"),
-        Kind::Duration(Duration::ZERO..=DAY, |c| &mut c.lease_detach_grace),
-        "How long a client that left may stay away when it names no grace",
-    ),
-    setting(
-        "lease-max-wait",
-        Text("5m"),
-        Kind::Duration(Duration::ZERO..=DAY, |c| &mut c.lease_max_wait),
-        "How long a caller may wait for a browser",
     ),
 ];
 

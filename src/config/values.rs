@@ -1,13 +1,13 @@
 //! The configuration as the rest of the broker reads it.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
 use super::table;
 use crate::{
     auth,
-    broker::{LeaseConfig, PolicyMode},
+    broker::{LeaseConfig, PolicyMode, Quota, Quotas},
     browser::{self, launch},
     egress::{self, Fallback, Rule},
     fetch,
@@ -125,6 +125,10 @@ pub struct Config {
     pub egress_report_only: bool,
     /// The DNS servers that are asked; none for the system's.
     pub dns_servers: Vec<SocketAddr>,
+    /// What one owner may have.
+    pub owner_quota: Quota,
+    /// What single owners may have in its place, by name.
+    pub owner_quotas: BTreeMap<String, Quota>,
     /// How often a canary page is loaded; zero for never.
     pub canary_interval: Duration,
     /// How long a canary page has to load.
@@ -222,6 +226,15 @@ impl Config {
         }
     }
 
+    /// What owners may have.
+    #[must_use]
+    pub fn quotas(&self) -> Quotas {
+        Quotas {
+            usual: self.owner_quota,
+            of: self.owner_quotas.clone(),
+        }
+    }
+
     /// What fetches need to know.
     #[must_use]
     pub fn fetches(&self) -> fetch::Config {
@@ -302,6 +315,8 @@ impl Config {
             egress_default: Fallback::Public,
             egress_report_only: false,
             dns_servers: Vec::new(),
+            owner_quota: Quota::default(),
+            owner_quotas: BTreeMap::new(),
             canary_interval: never,
             canary_timeout: never,
             canary_max_age: never,
@@ -398,6 +413,8 @@ mod tests {
             egress_default: Fallback::Public,
             egress_report_only: false,
             dns_servers: Vec::new(),
+            owner_quota: Quota::default(),
+            owner_quotas: BTreeMap::new(),
             canary_interval: secs(60),
             canary_timeout: secs(10),
             canary_max_age: secs(300),

@@ -25,6 +25,14 @@ pub enum Error {
         /// How many may.
         queue: u64,
     },
+    /// As many fetches of this one's party wait already for the same as may.
+    #[error("{most} fetches of the same party wait for their {}, as many as may", turn(*.wanted))]
+    OverShare {
+        /// What for.
+        wanted: Wanted,
+        /// How many may.
+        most: usize,
+    },
     /// It was not this fetch's turn before its deadline.
     #[error("no turn came in time: {waiting} fetches wait for their {}", turn(*.wanted))]
     Exhausted {
@@ -97,6 +105,9 @@ impl Error {
             | Self::Exhausted { .. }
             | Self::Browser(browser::Error::QueueFull(_) | browser::Error::Exhausted(_)) => {
                 "pool_exhausted"
+            }
+            Self::OverShare { .. } | Self::Browser(browser::Error::OverShare(_)) => {
+                "quota_exceeded"
             }
             Self::Browser(browser::Error::Draining) => "draining",
             Self::Browser(browser::Error::Passed) | Self::Passed | Self::Unmet(_) => "deadline",
@@ -272,6 +283,10 @@ mod tests {
                 wanted: Wanted::Http,
                 waiting: 1,
                 queue: 1,
+            },
+            Error::OverShare {
+                wanted: Wanted::Http,
+                most: 1,
             },
             Error::Exhausted {
                 wanted: Wanted::Page,

@@ -5,16 +5,17 @@ use std::{sync::atomic::Ordering, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use hyper_util::client::legacy::connect::HttpInfo;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     Error, Inner,
     body::{self, Limits},
     connections::Use,
-    proxy::{Proxy, basic, percent_decoded},
+    proxy::{basic, percent_decoded},
     redirect::Hop,
+    request::Request,
 };
-use crate::{deadline::Deadline, metrics::Wanted};
+use crate::{deadline::Deadline, fair::Pass, metrics::Wanted};
 
 /// What a client without wishes accepts: origins that look at it send their page.
 const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -30,7 +31,7 @@ pub(super) struct Begun {
     body: reqwest::Body,
     /// In this order: the connection is given back before the permit to use one.
     using: Option<Use>,
-    permit: OwnedSemaphorePermit,
+    permit: Pass,
 }
 
 /// An answer that has come in whole.
@@ -129,14 +130,14 @@ impl Inner {
         &self,
         hop: &Hop,
         headers: &HeaderMap,
-        proxy: Option<&Proxy>,
+        request: &Request,
         deadline: Deadline,
     ) -> Result<Begun, Error> {
         let began = Instant::now();
-        let permit = self.permits.acquire(deadline).await;
+        let permit = self.permits.acquire(&request.party, deadline).await;
         let permit = permit.map_err(|no_turn| no_turn.of(Wanted::Http))?;
         let queue = began.elapsed();
-        let client = self.clients.of(proxy).map_err(|error| {
+        let client = self.clients.of(request.proxy.as_ref()).map_err(|error| {
             let why = Error::of_http(&error).to_string();
             Error::BadRequest("proxy_url", why)
         })?;

@@ -110,7 +110,10 @@ impl Fetcher {
             source.read(want, content_type.as_deref(), url.as_ref(), &stop)
         };
         // Even a short document takes a while.
-        let found = match self.aside(usize::MAX, read, deadline).await? {
+        let found = match self
+            .aside(usize::MAX, &request.party, read, deadline)
+            .await?
+        {
             Ok(found) => found,
             Err(content::Error::Stopped) => return Err(Error::Passed),
             Err(error @ (content::Error::TooLarge { .. } | content::Error::TooDeep { .. })) => {

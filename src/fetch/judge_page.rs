@@ -57,7 +57,7 @@ impl Fetcher {
         };
         // By the size that it may have: what is large is read aside.
         let size = response.html.as_ref().map_or(usize::MAX, String::len);
-        let (verdict, detail) = self.aside(size, judge, deadline).await?;
+        let (verdict, detail) = self.aside(size, &request.party, judge, deadline).await?;
         response.judged(verdict, detail);
         Ok(())
     }

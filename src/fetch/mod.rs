@@ -88,7 +88,9 @@ pub use self::{
     turns::{Host, Turns},
     verdict::Verdict,
 };
-use crate::{browser::Pool, deadline::Deadline, drain::Drain, egress::Egress, metrics::Metrics};
+use crate::{
+    browser::Pool, deadline::Deadline, drain::Drain, egress::Egress, fair::Party, metrics::Metrics,
+};
 
 /// Answers fetches; clones share one.
 #[derive(Clone, Debug)]
@@ -137,7 +139,7 @@ impl Fetcher {
             cache: cache.map_err(|source| BuildError::Cache { source })?,
             permits: Permits::new(config.max_connections, config.queue),
             pages: Permits::new(config.browser_concurrency, config.queue),
-            readers: Permits::new(cores(), usize::MAX),
+            readers: Permits::unbounded(cores()),
             pool,
             drain: drain.clone(),
             metrics: metrics.clone(),
@@ -232,13 +234,14 @@ impl Fetcher {
             read.took = began.elapsed();
             (read, brought)
         };
-        self.aside(size, read, deadline).await
+        self.aside(size, &request.party, read, deadline).await
     }
 
     /// Does `work` on something of `size` bytes, on a thread of its own where that takes a while.
     async fn aside<T: Send + 'static>(
         &self,
         size: usize,
+        party: &Party,
         work: impl FnOnce() -> T + Send + 'static,
         deadline: Deadline,
     ) -> Result<T, Error> {
@@ -246,7 +249,7 @@ impl Fetcher {
         if size <= A_WHILE {
             return Ok(work());
         }
-        let permit = self.0.readers.acquire(deadline).await;
+        let permit = self.0.readers.acquire(party, deadline).await;
         // No queue is too long here: it is the time that was not enough.
         let permit = permit.map_err(|_passed| Error::Passed)?;
         let work = tokio::task::spawn_blocking(move || {

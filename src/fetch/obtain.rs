@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, Uri};
 
 use super::{
     Error, Inner, Request,
-    cache::{Cache, Entry, Found, Outcome, Part, Question, rules},
+    cache::{self, Cache, Entry, Found, Outcome, Part, Question, rules},
     exchange::{Answer, Begun},
     http::Got,
     redirect::Hop,
@@ -26,7 +26,7 @@ struct Asked<'a> {
 /// What the cache needs to know of it.
 struct Cached<'a> {
     cache: &'a Cache,
-    url: &'a str,
+    key: &'a str,
     question: Question,
 }
 
@@ -54,6 +54,7 @@ impl Inner {
         };
         let url = hop.url.as_str();
         let url = url.split_once('#').map_or(url, |(url, _)| url);
+        let key = cache::key(&request.party, url);
         let uri = url.parse::<Uri>().ok();
         let uri = uri.filter(|_| rules::concerns(hop, headers, request));
         let Some(uri) = uri else {
@@ -64,13 +65,13 @@ impl Inner {
                 && !hop.method.is_safe()
                 && (answer.status.is_success() || answer.status.is_redirection())
             {
-                cache.forget(url);
+                cache.forget(&key);
             }
             return Ok(got(answer?, CacheState::Bypass));
         };
         let cached = Cached {
             cache,
-            url,
+            key: &key,
             question: Question::new(uri, headers.clone()),
         };
         let got = Box::pin(self.through_cache(asked, &cached)).await?;
@@ -84,10 +85,10 @@ impl Inner {
         if !control.bypass {
             let Cached {
                 cache,
-                url,
+                key,
                 question,
             } = cached;
-            let found = cache.look(url, question, control.max_age, asked.deadline);
+            let found = cache.look(key, question, control.max_age, asked.deadline);
             match found.await {
                 Some(Found::Fresh(entry)) => return asked.serve(&entry, CacheState::Hit),
                 Some(Found::Asked(entry, conditions)) => kept = Some((entry, conditions)),
@@ -98,7 +99,7 @@ impl Inner {
             let (got, _) = self.ask(asked, cached, None, || {}).await?;
             return Ok(got);
         }
-        let together = format!("{}\n{:?}", cached.url, asked.headers);
+        let together = format!("{}\n{:?}", cached.key, asked.headers);
         let flights = &cached.cache.flights;
         let lead = match flights.join(&together) {
             Part::Lead(lead) => lead,
@@ -163,7 +164,7 @@ impl Inner {
                 let said = answered.discard(asked.deadline).await;
                 if let Some(fresh) = entry.refreshed(question, &said.headers, at) {
                     let fresh = Arc::new(fresh);
-                    cache.keep(cached.url, &fresh);
+                    cache.keep(cached.key, &fresh);
                     let mut got = asked.serve(&fresh, CacheState::Revalidated)?;
                     got.answer.times = said.times;
                     let used = rules::of(question, got.answer.status, &got.answer.headers, at);
@@ -193,7 +194,7 @@ impl Inner {
         };
         let entry = (used.keep || used.share).then(|| Arc::new(Entry::new(question, &answer, at)));
         if let Some(entry) = entry.as_ref().filter(|_| used.keep) {
-            cache.keep(cached.url, entry);
+            cache.keep(cached.key, entry);
         }
         let state = if entry.is_some() {
             CacheState::Miss
@@ -209,8 +210,8 @@ impl Inner {
     }
 
     async fn begin_with(&self, asked: Asked<'_>, headers: &HeaderMap) -> Result<Begun, Error> {
-        let proxy = asked.request.proxy.as_ref();
-        self.begin(asked.hop, headers, proxy, asked.deadline).await
+        self.begin(asked.hop, headers, asked.request, asked.deadline)
+            .await
     }
 
     async fn finish(&self, asked: Asked<'_>, begun: Begun) -> Result<Answer, Error> {

@@ -38,10 +38,10 @@ impl Fetcher {
         deadline: Deadline,
     ) -> Result<Response, Error> {
         let began = Instant::now();
-        let turn = self.0.pages.acquire(deadline).await;
+        let turn = self.0.pages.acquire(&request.party, deadline).await;
         let _turn = turn.map_err(|no_turn| {
             // Those in front may have kept their turns for want of a browser.
-            let failing = self.0.pool.launch_failure().filter(|_| no_turn.passed);
+            let failing = self.0.pool.launch_failure().filter(|_| no_turn.passed());
             failing.map_or_else(|| no_turn.of(Wanted::Page), Error::Browser)
         })?;
         let mut queue = began.elapsed();
@@ -49,7 +49,11 @@ impl Fetcher {
         loop {
             let waits = Instant::now();
             let avoid = lost.as_ref().map(|(browser, _)| *browser);
-            let seat = self.0.pool.seat_beside(avoid, deadline).await?;
+            let seat = self
+                .0
+                .pool
+                .seat_beside(avoid, &request.party, deadline)
+                .await?;
             queue += waits.elapsed();
             let browser = seat.browser().id();
             let visit = Visit {

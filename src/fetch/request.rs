@@ -7,8 +7,8 @@ use http::{HeaderName, HeaderValue, Method, header};
 use url::Url;
 
 use super::{Cookie, Error, InBrowser, Proxy};
-use crate::browser::Viewport;
 pub use crate::browser::page::{Picture, Screenshot, WaitUntil};
+use crate::{browser::Viewport, fair::Party};
 
 /// What may answer a fetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +103,8 @@ pub struct Request {
     pub cache: CacheControl,
     /// What of it only a browser does.
     pub page: InBrowser,
+    /// As one of whom it waits its turn, and has of the cache.
+    pub party: Party,
 }
 
 /// How long an answer that is kept may serve, and whether one is kept.
@@ -171,6 +173,7 @@ impl Request {
             proxy: None,
             cache: CacheControl::default(),
             page: InBrowser::default(),
+            party: Party::default(),
         }
     }
 

@@ -141,6 +141,11 @@ pub const TABLE: &[Def] = &[
         "CDP commands that the policy forbade, by rule, and whether that was enforced.",
     ),
     counter(
+        "berth_quota_refused_total",
+        &["quota"],
+        "Requests refused because their owner had as much as it may, by quota.",
+    ),
+    counter(
         "berth_leases_ended_total",
         &["reason"],
         "Leases ended, by why.",

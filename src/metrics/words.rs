@@ -64,13 +64,15 @@ words! {
 
 words! {
     /// What a caller that wanted a browser was told.
-    AcquireOutcome: 8 {
+    AcquireOutcome: 9 {
         /// It got one.
         Granted = "granted",
         /// None became free in time.
         Exhausted = "exhausted",
         /// Too many waited already.
         QueueFull = "queue_full",
+        /// Its owner had as much as it may.
+        Quota = "quota",
         /// The caller left before the answer.
         Cancelled = "cancelled",
         /// The broker shuts down.
@@ -127,6 +129,20 @@ words! {
         Ok = "ok",
         /// It is wrong, and what it said before holds.
         Failed = "failed",
+    }
+}
+
+words! {
+    /// Of what an owner had as much as it may.
+    QuotaKind: 4 {
+        /// Leases at once.
+        Leases = "leases",
+        /// Fetches at once.
+        Fetches = "fetches",
+        /// Requests that wait for the same at once.
+        Waiting = "waiting",
+        /// Requests in a time.
+        Rate = "rate",
     }
 }
 
@@ -272,13 +288,14 @@ pub const VIA: [&str; 2] = ["http", "browser"];
 pub const CACHE_RESULTS: [&str; 5] = ["hit", "miss", "revalidated", "coalesced", "bypass"];
 
 /// How fetches end: `ok`, or the reason of the error in lower case.
-pub const FETCH_OUTCOMES: [&str; 18] = [
+pub const FETCH_OUTCOMES: [&str; 19] = [
     "ok",
     "bad_request",
     "egress_denied",
     "auth_required",
     "not_owner",
     "pool_exhausted",
+    "quota_exceeded",
     "deadline",
     "cancelled",
     "draining",

@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use tonic::{Request, Status, metadata::MetadataMap};
+use tonic::{Extensions, Request, Status, metadata::MetadataMap};
 
 use super::{observe::Authority, status};
 use crate::{auth::Caller, broker::Violation, deadline::Deadline};
@@ -30,14 +30,19 @@ impl Call {
         let timeout = timeout(request.metadata())
             .map_err(|why| status::invalid(vec![Violation::new("grpc-timeout", why)]))?;
         let authority = request.extensions().get::<Authority>();
-        let caller = request.extensions().get::<Caller>();
         Ok(Self {
             deadline: Deadline::after(timeout.map_or(otherwise, answer_within).min(most)),
             timeout,
-            caller: caller.cloned().unwrap_or_else(Caller::anonymous),
+            caller: caller(request.extensions()),
             authority: authority.map(|authority| authority.0.clone()),
         })
     }
+}
+
+/// Who calls, as found out before the call came here.
+pub(super) fn caller(extensions: &Extensions) -> Caller {
+    let caller = extensions.get::<Caller>();
+    caller.cloned().unwrap_or_else(Caller::anonymous)
 }
 
 /// The transport answers CANCELLED at the deadline, and the client's own timer runs out then: what

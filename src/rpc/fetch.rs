@@ -37,9 +37,10 @@ impl Fetches {
         }
     }
 
-    /// Fetches one of many, `bound` being the stream's deadline.
+    /// Fetches one of many of `owner`, `bound` being the stream's deadline.
     pub(super) async fn one(
         &self,
+        owner: &str,
         message: FetchRequest,
         bound: Deadline,
     ) -> Result<FetchResponse, Status> {
@@ -51,15 +52,18 @@ impl Fetches {
             Some(_) => bound,
             None => bound.within(self.timeout),
         };
-        self.run(message, bound, limit).await
+        self.run(owner, message, bound, limit, true).await
     }
 
-    /// Fetches by `deadline`, of which `limit` is the name, or by the message's own `timeout`.
+    /// Fetches by `deadline`, of which `limit` is the name, or by the message's own `timeout`. Where
+    /// `owner` may ask again only later, a `patient` one waits.
     async fn run(
         &self,
+        owner: &str,
         message: FetchRequest,
         deadline: Deadline,
         limit: Limit,
+        patient: bool,
     ) -> Result<FetchResponse, Status> {
         let mut wrong = Vec::new();
         let timeout = fetch_http::timeout(message.timeout, &mut wrong);
@@ -79,7 +83,7 @@ impl Fetches {
             }
             _ => (deadline, limit),
         };
-        let fetched = self.broker.fetch(request, deadline).await;
+        let fetched = self.broker.fetch(owner, request, deadline, patient).await;
         let response = fetched.map_err(|error| status::of(error, &self.broker, Some(limit)))?;
         Ok(fetch_messages::response(response))
     }
@@ -113,8 +117,9 @@ impl FetchService for Fetches {
     ) -> Result<Response<FetchResponse>, Status> {
         let call = Call::of(&request, self.timeout, self.most)?;
         let limit = self.limit(&call);
-        let fetched = self.run(request.into_inner(), call.deadline, limit).await;
-        fetched.map(Response::new)
+        let (owner, message) = (call.caller.owner(), request.into_inner());
+        let fetched = self.run(owner, message, call.deadline, limit, false);
+        fetched.await.map(Response::new)
     }
 
     type FetchManyStream = ReceiverStream<Result<FetchManyResponse, Status>>;

@@ -164,10 +164,12 @@ impl<'a> Many<'a> {
         if !wrong.is_empty() {
             return Err(status::invalid(wrong));
         }
+        let owners = fetches.broker.most_fetches(call.caller.owner());
+        let owners = owners.map_or(usize::MAX, |most| most as usize);
         Ok(Self {
             fetches,
             call,
-            most,
+            most: most.min(owners),
             turns: Turns::new(per_host),
             running: FuturesUnordered::new(),
             ready: VecDeque::new(),
@@ -212,8 +214,9 @@ impl<'a> Many<'a> {
             && let Some((host, (id, request))) = self.turns.begin()
         {
             let (fetches, bound) = (self.fetches, self.call.deadline);
+            let owner = self.call.caller.owner();
             let run = async move {
-                let outcome = match fetches.one(request, bound).await {
+                let outcome = match fetches.one(owner, request, bound).await {
                     Ok(response) => Outcome::Response(response),
                     Err(status) => Outcome::Failure(status::failure(&status)),
                 };

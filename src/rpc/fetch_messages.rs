@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     broker::Violation,
+    fair::Party,
     fetch::{self, Format, Formats, Strategy, Verdict, Via},
     proto::{
         self, ContentVerdict, FetchContents, FetchFormat, FetchRequest, FetchResponse,
@@ -72,6 +73,8 @@ pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Viola
             proxy,
             cache,
             page,
+            // The broker knows for whom it is.
+            party: Party::default(),
         }),
         Ok(_) => Err(wrong),
         Err(problem) => {

@@ -6,8 +6,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
+    access::own_lease,
     browser_options,
-    call::Call,
+    call::{self, Call},
     convert::{self, Place},
     hold,
     observe::Carried,
@@ -91,10 +92,6 @@ pub(super) fn spec(request: AcquireRequest, owner: &str) -> Result<AcquireSpec, 
     }
 }
 
-fn id(text: &str) -> Result<LeaseId, Status> {
-    convert::lease_id(text).map_err(status::invalid)
-}
-
 #[tonic::async_trait]
 impl LeaseService for Leases {
     // INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED
@@ -137,38 +134,43 @@ impl LeaseService for Leases {
         Ok(Response::new(events))
     }
 
-    // INVALID_ARGUMENT, NOT_FOUND
+    // INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED
     async fn renew(
         &self,
         request: Request<RenewRequest>,
     ) -> Result<Response<RenewResponse>, Status> {
+        let caller = call::caller(request.extensions());
         let request = request.into_inner();
         let mut wrong = Vec::new();
         let ttl = convert::duration("ttl", request.ttl, &mut wrong);
         if !wrong.is_empty() {
             return Err(status::invalid(wrong));
         }
-        let renewed = self.broker.renew(id(&request.lease_id)?, ttl);
+        let id = own_lease(&self.broker, &caller, &request.lease_id)?;
+        let renewed = self.broker.renew(id, ttl);
         let record = renewed.map_err(|error| status::of(error, &self.broker, None))?;
         let lease = Some(self.place.lease(&record));
         Ok(Response::new(RenewResponse { lease }))
     }
 
-    // INVALID_ARGUMENT, NOT_FOUND
+    // INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED
     async fn release(
         &self,
         request: Request<ReleaseRequest>,
     ) -> Result<Response<ReleaseResponse>, Status> {
-        let id = id(&request.into_inner().lease_id)?;
+        let caller = call::caller(request.extensions());
+        let id = own_lease(&self.broker, &caller, &request.into_inner().lease_id)?;
         let ended = self.broker.end(id, EndReason::Released);
         let record = ended.map_err(|error| status::of(error, &self.broker, None))?;
         let lease = Some(self.place.lease(&record));
         Ok(Response::new(ReleaseResponse { lease }))
     }
 
-    // INVALID_ARGUMENT, NOT_FOUND
+    // INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
-        let found = self.broker.get(id(&request.into_inner().lease_id)?);
+        let caller = call::caller(request.extensions());
+        let id = own_lease(&self.broker, &caller, &request.into_inner().lease_id)?;
+        let found = self.broker.get(id);
         let record = found.map_err(|error| status::of(error, &self.broker, None))?;
         let lease = Some(self.place.lease(&record));
         Ok(Response::new(GetResponse { lease }))
@@ -178,6 +180,7 @@ impl LeaseService for Leases {
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
         const USUAL: u32 = 100;
         const MOST: u32 = 1000;
+        let caller = call::caller(request.extensions());
         let request = request.into_inner();
         let mut wrong = Vec::new();
         let size = match request.page_size {
@@ -200,7 +203,7 @@ impl LeaseService for Leases {
         let labels = request.labels;
         let wanted = |record: &crate::lease::Record<_>| {
             let has = |(key, value): (&String, &String)| record.labels.get(key) == Some(value);
-            labels.iter().all(has)
+            caller.may_touch(&record.owner) && labels.iter().all(has)
         };
         let (page, next) = self
             .broker

@@ -4,6 +4,7 @@
 //! place that makes a `tonic::Status`. A layer around all of them counts every call, gives it a
 //! request id, and takes a lease back whose grant did not reach its client.
 
+mod access;
 mod admin;
 mod admin_health;
 mod authenticate;
@@ -31,6 +32,7 @@ use tokio::net::TcpListener;
 use tonic::{service::Routes, transport::Server};
 
 use self::{
+    access::Guard,
     admin::Admin,
     authenticate::{Authenticate, Open},
     convert::Place,
@@ -153,6 +155,8 @@ pub async fn serve(
         .http2_max_pending_accept_reset_streams(Some(STREAMS as usize))
         .layer(Observe::new(metrics, limit))
         .layer(Authenticate::new(options.gate.clone(), open))
+        // Within whatever finds out who calls.
+        .layer(Guard)
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(
             incoming::connections(listener, secure, options.max_connections),

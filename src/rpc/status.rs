@@ -8,11 +8,11 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::convert::to_proto;
 use crate::{
-    broker::{Broker, Error, Violation},
+    broker::{Broker, Error, OverQuota, Violation},
     browser::{self, Demand},
     fetch,
     lease::{self, EndReason},
-    metrics::Wanted,
+    metrics::{QuotaKind, Wanted},
     proto::{ErrorReason, FetchFailure},
 };
 
@@ -129,6 +129,13 @@ pub(super) fn unauthenticated() -> Status {
     Answer::new(Code::Unauthenticated, ErrorReason::AuthRequired, message).status()
 }
 
+/// The caller has not the role that this takes.
+pub(super) fn role_required(role: &str) -> Status {
+    let message = format!("only callers with the role `{role}` may do this");
+    let answer = Answer::new(Code::PermissionDenied, ErrorReason::RoleRequired, message);
+    answer.with("role", role).status()
+}
+
 /// This version does not have it.
 pub(super) fn unimplemented(what: &str) -> Status {
     let message = format!("{what} is not in this version");
@@ -142,6 +149,11 @@ pub(super) fn of(error: Error, broker: &Broker, limit: Option<Limit>) -> Status 
         Error::Lease(error) => of_lease(error),
         Error::Browser(error) => of_browser(error, broker, limit),
         Error::Fetch(error) => of_fetch(error, broker, limit),
+        Error::NotOwner => {
+            let message = error.to_string();
+            Answer::new(Code::PermissionDenied, ErrorReason::NotOwner, message)
+        }
+        Error::OverQuota(over) => over_quota(over),
         Error::Draining => draining(),
         Error::Passed => passed(limit),
     };
@@ -184,6 +196,7 @@ fn of_browser(error: browser::Error, broker: &Broker, limit: Option<Limit>) -> A
         browser::Error::QueueFull(demand) => exhausted(message, demand)
             .with("limit", "queue")
             .retry(broker.retry_after()),
+        browser::Error::OverShare(most) => over_quota(OverQuota::waiting(most)),
         browser::Error::Exhausted(demand) => {
             let answer = exhausted(message, demand).retry(broker.retry_after());
             in_vain(answer, limit)
@@ -200,6 +213,26 @@ fn of_browser(error: browser::Error, broker: &Broker, limit: Option<Limit>) -> A
             message,
         ),
     }
+}
+
+/// Its owner has as much as it may.
+fn over_quota(over: OverQuota) -> Answer {
+    let message = over.to_string();
+    let mut answer = Answer::new(Code::ResourceExhausted, ErrorReason::QuotaExceeded, message)
+        .with("quota", over.quota.as_str())
+        .with("limit", over.limit);
+    answer.quota = Some(match over.quota {
+        QuotaKind::Leases => "berth:owner/leases",
+        QuotaKind::Fetches => "berth:owner/fetches",
+        QuotaKind::Waiting => "berth:owner/waiting",
+        QuotaKind::Rate => "berth:owner/rate",
+    });
+    answer.retry = over.retry.or(match over.quota {
+        // Its end is the owner's own to bring about.
+        QuotaKind::Leases => None,
+        QuotaKind::Fetches | QuotaKind::Waiting | QuotaKind::Rate => Some(SOON),
+    });
+    answer
 }
 
 /// There was no room, as `subject` of the quota tells where.
@@ -253,6 +286,7 @@ fn of_fetch(error: fetch::Error, broker: &Broker, limit: Option<Limit>) -> Answe
             .with("waiting", waiting)
             .with("queue", queue)
             .retry(SOON),
+        fetch::Error::OverShare { most, .. } => over_quota(OverQuota::waiting(most)),
         fetch::Error::Exhausted {
             wanted,
             waiting,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use berth::{
     browser::{LeasedBrowser, Profile},
+    fair::Party,
     fetch::{Config, Format, Strategy},
 };
 use futures::future::join_all;
@@ -16,7 +17,7 @@ use super::{
 };
 
 async fn lease(rig: &Rig) -> LeasedBrowser {
-    let place = rig.pool.queue().unwrap();
+    let place = rig.pool.queue(&Party::default()).unwrap();
     let plain = Profile::default();
     let leased = place.browser(&plain, secs(20), secs(20)).await;
     leased.expect("a lease comes")

@@ -486,7 +486,11 @@ async fn a_browser_that_dies_is_told_and_replaced() {
 #[tokio::test]
 async fn a_renderer_that_crashes_ends_its_page_at_once() {
     let (rig, origin) = (Rig::start().await, Origin::start().await);
-    let seat = rig.pool.seat(secs(20)).await.unwrap();
+    let seat = rig
+        .pool
+        .seat(&berth::fair::Party::default(), secs(20))
+        .await
+        .unwrap();
     let mut page = Page::open(seat, &PageOptions::default(), secs(20))
         .await
         .unwrap();

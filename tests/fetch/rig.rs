@@ -111,7 +111,11 @@ impl Rig {
 
     /// The only shared browser's connection.
     pub async fn browser(&self) -> (Arc<browser::Browser>, cdp::Cdp) {
-        let seat = self.pool.seat(secs(20)).await.unwrap();
+        let seat = self
+            .pool
+            .seat(&berth::fair::Party::default(), secs(20))
+            .await
+            .unwrap();
         (seat.browser().clone(), seat.browser().cdp().clone())
     }
 

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::{Entry, stored};
+use super::{Entry, stored, url_of};
 use crate::{deadline::Deadline, drain::Drain};
 
 /// The store; clones share one.
@@ -75,20 +75,20 @@ impl Disk {
         Ok(disk)
     }
 
-    /// What is kept of `url`.
+    /// What is kept by `key`.
     ///
     /// # Cancel safety
     /// Yes.
-    pub(super) async fn read(&self, url: &str, deadline: Deadline) -> Option<Entry> {
-        let name = name(url);
+    pub(super) async fn read(&self, key: &str, deadline: Deadline) -> Option<Entry> {
+        let name = name(key);
         self.0.index.lock().files.get(&name)?;
         let hand = Arc::clone(&self.0.hands).try_acquire_owned().ok()?;
         let inner = Arc::clone(&self.0);
-        let url = url.to_owned();
+        let key = key.to_owned();
         let work = tokio::task::spawn_blocking(move || {
             let _hand = hand;
             let read = fs::read(inner.dir.join(&name)).ok();
-            let entry = read.and_then(|bytes| unpack(bytes, &url));
+            let entry = read.and_then(|bytes| unpack(bytes, url_of(&key)));
             if entry.is_none() {
                 inner.delete(&name);
             }
@@ -98,15 +98,15 @@ impl Disk {
         deadline.bound(work).await.ok()?.ok()?.ok()?
     }
 
-    /// Keeps an answer of `url`, unless too many are being written already.
-    pub(super) fn write(&self, url: &str, entry: Arc<Entry>) {
+    /// Keeps an answer by `key`, unless too many are being written already.
+    pub(super) fn write(&self, key: &str, entry: Arc<Entry>) {
         let Ok(hand) = Arc::clone(&self.0.hands).try_acquire_owned() else {
             return;
         };
-        let (inner, url) = (Arc::clone(&self.0), url.to_owned());
+        let (inner, key) = (Arc::clone(&self.0), key.to_owned());
         self.work(move || {
             let _hand = hand;
-            let written = pack(&entry).and_then(|bytes| inner.put(&name(&url), &bytes));
+            let written = pack(&entry).and_then(|bytes| inner.put(&name(&key), &bytes));
             match written {
                 Ok(()) => *inner.error.lock() = None,
                 Err(error) => inner.failed(&error),
@@ -114,9 +114,9 @@ impl Disk {
         });
     }
 
-    /// Forgets what is kept of `url`.
-    pub(super) fn forget(&self, url: &str) {
-        let name = name(url);
+    /// Forgets what is kept by `key`.
+    pub(super) fn forget(&self, key: &str) {
+        let name = name(key);
         if self.0.index.lock().files.contains(&name) {
             let inner = Arc::clone(&self.0);
             self.work(move || inner.delete(&name));
@@ -257,9 +257,9 @@ impl Index {
     }
 }
 
-/// The name of the file of `url`.
-fn name(url: &str) -> String {
-    hex(&Sha256::digest(url))
+/// The name of the file that is kept by `key`.
+fn name(key: &str) -> String {
+    hex(&Sha256::digest(key))
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

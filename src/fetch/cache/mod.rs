@@ -3,6 +3,7 @@
 //!
 //! * [`Entry`] knows when an answer serves; [`rules`] say what is kept at all; [`Flights`] make one
 //!   of equal requests; [`Disk`] outlives the process; [`rendered`] keeps what browsers made.
+//! * Each party has its own: nothing that was fetched for one serves another.
 //! * Nothing here waits for an origin: `obtain` does, and asks here before and after.
 
 mod disk;
@@ -31,7 +32,7 @@ pub(super) use self::{
     flights::{Flights, Outcome, Part},
 };
 use super::response::CacheState;
-use crate::{deadline::Deadline, drain::Drain, metrics::Metrics};
+use crate::{deadline::Deadline, drain::Drain, fair::Party, metrics::Metrics};
 
 /// The bounds of the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +80,7 @@ pub struct CacheLoad {
 /// What answers are kept by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    /// A URL without its fragment.
+    /// An answer's [`key`].
     Url(Arc<str>),
     /// The digest of all that shapes a rendering.
     Rendering([u8; 32]),
@@ -161,19 +162,19 @@ impl Cache {
         }))
     }
 
-    /// What is kept of `url` for `question`, and whether it serves.
+    /// What is kept by `key` for `question`, and whether it serves.
     ///
     /// # Cancel safety
     /// Yes.
     pub(super) async fn look(
         &self,
-        url: &str,
+        key: &str,
         question: &Question,
         max_age: Option<Duration>,
         deadline: Deadline,
     ) -> Option<Found> {
         let now = SystemTime::now();
-        let in_memory = self.variants(url);
+        let in_memory = self.variants(key);
         let found = find(&in_memory, question, max_age, now);
         if found.is_some() {
             return found;
@@ -182,24 +183,24 @@ impl Cache {
         if in_memory.iter().any(|entry| entry.is_like(question)) {
             return None;
         }
-        let entry = Arc::new(self.disk.as_ref()?.read(url, deadline).await?);
-        self.keep_in_memory(url, Arc::clone(&entry));
+        let entry = Arc::new(self.disk.as_ref()?.read(key, deadline).await?);
+        self.keep_in_memory(key, Arc::clone(&entry));
         find(&[entry], question, max_age, now)
     }
 
-    /// Keeps an answer of `url`.
-    pub(super) fn keep(&self, url: &str, entry: &Arc<Entry>) {
-        self.keep_in_memory(url, Arc::clone(entry));
+    /// Keeps an answer by `key`.
+    pub(super) fn keep(&self, key: &str, entry: &Arc<Entry>) {
+        self.keep_in_memory(key, Arc::clone(entry));
         if let Some(disk) = &self.disk {
-            disk.write(url, Arc::clone(entry));
+            disk.write(key, Arc::clone(entry));
         }
     }
 
-    /// Forgets what is kept of `url`.
-    pub(super) fn forget(&self, url: &str) {
-        self.kept.remove(&Key::Url(url.into()));
+    /// Forgets what is kept by `key`.
+    pub(super) fn forget(&self, key: &str) {
+        self.kept.remove(&Key::Url(key.into()));
         if let Some(disk) = &self.disk {
-            disk.forget(url);
+            disk.forget(key);
         }
     }
 
@@ -225,23 +226,34 @@ impl Cache {
         }
     }
 
-    fn variants(&self, url: &str) -> Arc<Vec<Arc<Entry>>> {
-        match self.kept.get(&Key::Url(url.into())) {
+    fn variants(&self, key: &str) -> Arc<Vec<Arc<Entry>>> {
+        match self.kept.get(&Key::Url(key.into())) {
             Some(Kept::Variants(all)) => all,
             _ => Arc::default(),
         }
     }
 
-    fn keep_in_memory(&self, url: &str, entry: Arc<Entry>) {
-        let others = self.variants(url);
+    fn keep_in_memory(&self, key: &str, entry: Arc<Entry>) {
+        let others = self.variants(key);
         let others = others
             .iter()
             .filter(|other| !other.is_like(&entry.question));
         let mut all = vec![Arc::clone(&entry)];
         all.extend(others.take(MOST_VARIANTS - 1).cloned());
         let kept = Kept::Variants(Arc::new(all));
-        self.kept.insert(Key::Url(url.into()), kept);
+        self.kept.insert(Key::Url(key.into()), kept);
     }
+}
+
+/// By what the answers of `url` are kept for `party`: what one has fetched no other can find out, be it
+/// by what it is answered or by how fast.
+pub(super) fn key(party: &Party, url: &str) -> String {
+    format!("{}\n{url}", party.key())
+}
+
+/// The URL in a [`key`].
+fn url_of(key: &str) -> &str {
+    key.rsplit_once('\n').map_or(key, |(_, url)| url)
 }
 
 /// What is kept that is of use.

@@ -102,7 +102,8 @@ fn digest(request: &Request) -> [u8; 32] {
     all.cache = CacheControl::default();
     all.strategy = super::super::Strategy::Browser;
     debug_assert_eq!(all.method, Method::GET, "a browser sends no other");
-    let mut text = format!("{all:?}");
+    // None serves another party, whatever its text shows.
+    let mut text = format!("{}\n{all:?}", request.party.key());
     // What a derived text may leave out, for it is secret.
     for (name, value) in &request.headers {
         // Writing to a text cannot fail.
@@ -133,6 +134,9 @@ mod tests {
         assert!(!same(|request| request.user_agent = Some("x".into())));
         assert!(!same(|request| request.url.set_query(Some("x"))));
         assert!(!same(|request| request.max_bytes += 1));
+        assert!(!same(
+            |request| request.party = crate::fair::Party::new("another", 1)
+        ));
         let header = |value: &'static str| {
             let mut value = http::HeaderValue::from_static(value);
             value.set_sensitive(true);
