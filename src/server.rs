@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::Broker,
-    browser::{Pool, RunDir, RunDirError},
+    browser::{self, Isolation, Pool, RunDir, RunDirError, jail},
     config::Config,
     deadline::Deadline,
     drain::Drain,
@@ -74,6 +74,9 @@ pub enum Error {
     /// The run directory cannot be used.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
+    /// The jail that is wanted does not work.
+    #[error("the jail for browsers: {0}; or set --jail auto or none")]
+    Jail(#[from] jail::Error),
     /// The HTTP client cannot be built.
     #[error("cannot build the HTTP client: {0}")]
     Client(#[from] fetch::BuildError),
@@ -128,7 +131,11 @@ impl Server {
         }
         let metrics = Metrics::new()?;
         let drain = Drain::new(Handle::current());
-        let pool = Pool::start(config.pool(), Arc::new(run_dir), &drain, &metrics);
+        let browsers = browser::Config {
+            isolation: Isolation::set_up(config.isolation(), &run_dir).await?,
+            ..config.pool()
+        };
+        let pool = Pool::start(browsers, Arc::new(run_dir), &drain, &metrics);
         let fetcher = Fetcher::new(config.fetches(), pool.clone(), &drain, &metrics)?;
         let (leases, thresholds) = (config.leases(), config.thresholds());
         let broker = Broker::start(leases, thresholds, pool.clone(), fetcher, &drain, &metrics);

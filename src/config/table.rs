@@ -3,13 +3,14 @@
 
 mod fetching;
 mod health;
+mod isolation;
 mod logging;
 
 use std::time::Duration;
 
 use Preset::{Found, Nothing, Text};
 
-use self::{fetching::FETCHING, health::HEALTH, logging::LOGGING};
+use self::{fetching::FETCHING, health::HEALTH, isolation::ISOLATION, logging::LOGGING};
 use super::kind::Kind;
 use crate::browser::RunDir;
 
@@ -91,6 +92,10 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         heading: "Browsers",
         settings: BROWSERS,
+    },
+    Group {
+        heading: "Isolation",
+        settings: ISOLATION,
     },
     Group {
         heading: "Leases",
@@ -365,6 +370,7 @@ mod tests {
                 "7s",
                 "7",
                 "json",
+                "none",
                 "1.2.3.4:5",
                 "trace",
             ]
