@@ -57,6 +57,12 @@ ifeq ($(CHROMIUM),)
 	  || $(APT) install -y -qq --no-install-recommends chromium \
 	  || $(APT) install -y -qq --no-install-recommends chromium-browser
 endif
+# The jail around it.
+ifeq ($(shell command -v bwrap),)
+	@echo "installing bubblewrap"
+	$(APT) update -qq
+	$(APT) install -y -qq --no-install-recommends bubblewrap
+endif
 
 # What native crates are built with.
 toolchain:

@@ -14,7 +14,7 @@ use crate::{
     accept::Secure,
     auth::{self, Gate},
     broker::Broker,
-    browser::{Pool, RunDir, RunDirError},
+    browser::{self, Isolation, Pool, RunDir, RunDirError, jail},
     config::Config,
     deadline::Deadline,
     drain::Drain,
@@ -79,6 +79,9 @@ pub enum Error {
     /// The run directory cannot be used.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
+    /// The jail that is wanted does not work.
+    #[error("the jail for browsers: {0}; or set --jail auto or none")]
+    Jail(#[from] jail::Error),
     /// The HTTP client cannot be built.
     #[error("cannot build the HTTP client: {0}")]
     Client(#[from] fetch::BuildError),
@@ -140,7 +143,11 @@ impl Server {
             tracing::warn!(instances, processes, "run_dir.swept");
         }
         let drain = Drain::new(Handle::current());
-        let pool = Pool::start(config.pool(), Arc::new(run_dir), &drain, &metrics);
+        let browsers = browser::Config {
+            isolation: Isolation::set_up(config.isolation(), &run_dir).await?,
+            ..config.pool()
+        };
+        let pool = Pool::start(browsers, Arc::new(run_dir), &drain, &metrics);
         let ports = OwnPorts::default();
         let own = [addresses.grpc, addresses.gateway, addresses.ops];
         let own = own.map(|address| ports.add(address.port()));

@@ -76,7 +76,8 @@ impl Rig {
             idle_timeout: Duration::from_secs(60),
             max_uses: 1000,
             max_drift: 0,
-            memory_limit: 0,
+            limits: browser::Limits::default(),
+            isolation: browser::Isolation::default(),
             check_timeout: Duration::from_secs(5),
             check_interval: Duration::from_secs(5),
             launch: launch::Options {

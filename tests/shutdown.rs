@@ -11,7 +11,7 @@ use berth::proto::{
     lease_service_client::LeaseServiceClient,
 };
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, killpg},
     unistd::Pid,
 };
 use serde_json::json;
@@ -446,7 +446,7 @@ async fn a_hung_page_or_browser_does_not_hold_up_the_end_and_says_what_is_missin
     let name = lease.browser.unwrap().id;
     let status = service.status().await;
     let browser = status.browsers.iter().find(|one| one.id == name).unwrap();
-    kill(Pid::from_raw(browser.pid), Signal::SIGSTOP).unwrap();
+    killpg(Pid::from_raw(browser.pid), Signal::SIGSTOP).unwrap();
 
     let begun = Instant::now();
     service.signal(Signal::SIGTERM);

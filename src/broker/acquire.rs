@@ -301,6 +301,7 @@ impl Broker {
             let reason = match exit {
                 Some(Exit::Killed(Kill::Memory)) => EndReason::OomKilled,
                 Some(Exit::Killed(Kill::Hung)) => EndReason::HungKilled,
+                Some(Exit::Killed(Kill::Policy)) => EndReason::Policy,
                 Some(Exit::Killed(Kill::Done) | Exit::Unasked(_)) | None => {
                     EndReason::BrowserCrashed
                 }

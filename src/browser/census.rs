@@ -31,6 +31,8 @@ pub struct Usage {
     pub memory: u64,
     /// Its open file descriptors.
     pub open_fds: u64,
+    /// Processor time spent, by those of its processes that live and what they have reaped.
+    pub cpu: Duration,
 }
 
 /// What the kernel shows at one moment.
@@ -57,29 +59,60 @@ pub struct Own {
     pub start_seconds: f64,
 }
 
-/// Reads every process once and adds up those in `groups`. Blocking: some milliseconds a browser.
+/// Reads every process once and adds up those in `groups`, with descendants that have left their group.
+/// Blocking: some milliseconds a browser.
 #[must_use]
 pub fn take(groups: &[i32]) -> Census {
     let me = i32::try_from(std::process::id()).unwrap_or_default();
+    let ticks = procfs::ticks_per_second();
     let mut census = Census::default();
-    for (process, stat) in all_processes()
-        .into_iter()
-        .flatten()
-        .flatten()
+    let all = all_processes().into_iter().flatten().flatten();
+    let all: Vec<_> = all
         .filter_map(|process| process.stat().ok().map(|stat| (process, stat)))
-    {
+        .collect();
+    let kin: HashMap<_, _> = all
+        .iter()
+        .map(|(_, stat)| (stat.pid, (stat.ppid, stat.pgrp)))
+        .collect();
+    for (process, stat) in all {
         if stat.state == 'Z' {
             if stat.ppid == me {
                 census.zombies.push(stat.pid);
             }
-        } else if groups.contains(&stat.pgrp) {
-            let usage = census.trees.entry(stat.pgrp).or_default();
+        } else if let Some(group) = tree_of(stat.pid, &kin, groups) {
+            let usage = census.trees.entry(group).or_default();
+            let spent = stat.utime + stat.stime;
+            let reaped = u64::try_from(stat.cutime + stat.cstime).unwrap_or_default();
+            usage.cpu += Duration::from_millis((spent + reaped) * 1000 / ticks);
             usage.processes += 1;
             usage.memory += proportional_memory(&process);
             usage.open_fds += process.fd_count().unwrap_or_default() as u64;
         }
     }
     census
+}
+
+/// The one of `groups` that `pid` or the closest of its ancestors is in.
+fn tree_of(mut pid: i32, kin: &HashMap<i32, (i32, i32)>, groups: &[i32]) -> Option<i32> {
+    /// Deeper than trees are; they are read while they change, so there may be circles.
+    const DEEPEST: usize = 1000;
+    for _ in 0..DEEPEST {
+        let (parent, group) = kin.get(&pid)?;
+        if groups.contains(group) {
+            return Some(*group);
+        }
+        pid = *parent;
+    }
+    None
+}
+
+/// The processes in `group`. Blocking.
+#[must_use]
+pub fn members(group: i32) -> Vec<i32> {
+    let stats = all_processes().into_iter().flatten().flatten();
+    let stats = stats.filter_map(|process| process.stat().ok());
+    let members = stats.filter(|stat| stat.pgrp == group && stat.state != 'Z');
+    members.map(|stat| stat.pid).collect()
 }
 
 /// How many living children this process has, adopted ones included.

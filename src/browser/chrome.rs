@@ -298,6 +298,10 @@ impl Browser {
     /// Why it is not to be used again, when it is not.
     pub(super) fn condemned(&self) -> Option<Retire> {
         let condemned = *self.condemned.lock();
-        condemned.or_else(|| self.is_dead().then_some(Retire::Crashed))
+        condemned.or_else(|| match self.exit() {
+            // The kernel was faster than the supervisor.
+            Some(Exit::Killed(Kill::Memory)) => Some(Retire::Memory),
+            _ => self.is_dead().then_some(Retire::Crashed),
+        })
     }
 }

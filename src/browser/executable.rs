@@ -96,7 +96,7 @@ fn candidates() -> impl Iterator<Item = PathBuf> {
     places.chain(COMMANDS.iter().filter_map(|command| in_path(command)))
 }
 
-fn in_path(command: &str) -> Option<PathBuf> {
+pub(super) fn in_path(command: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|dir| dir.join(command))

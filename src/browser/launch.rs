@@ -16,6 +16,7 @@ use super::{
     chrome::{Browser, BrowserId, Endpoint, Product},
     executable::{self, Executable},
     files::{FOLDER, save_downloads},
+    isolation::{Isolation, NO_SANDBOX},
     process::{Exit, Kill, Process},
     registry::Registry,
     rundir::RunDir,
@@ -36,6 +37,7 @@ pub struct Launcher {
     executable: Option<PathBuf>,
     extra_args: Vec<String>,
     timeout: Duration,
+    isolation: Isolation,
     run_dir: Arc<RunDir>,
     registry: Registry,
     drain: Drain,
@@ -114,11 +116,18 @@ pub struct Options {
 impl Launcher {
     /// A launcher that puts profiles below `run_dir` and enters what it starts into `registry`.
     #[must_use]
-    pub fn new(options: Options, run_dir: Arc<RunDir>, registry: Registry, drain: Drain) -> Self {
+    pub fn new(
+        options: Options,
+        isolation: Isolation,
+        run_dir: Arc<RunDir>,
+        registry: Registry,
+        drain: Drain,
+    ) -> Self {
         Self {
             executable: options.executable,
             extra_args: options.extra_args,
             timeout: options.timeout,
+            isolation,
             run_dir,
             registry,
             drain,
@@ -164,30 +173,32 @@ impl Launcher {
         let files = dir.join(FOLDER);
         let mut args = profile.args();
         args.push(format!("--user-data-dir={}", dir.join("profile").display()));
-        if nix::unistd::geteuid().is_root() {
-            // Chromium refuses to run its own sandbox as root.
-            args.push("--no-sandbox".into());
+        if !self.isolation.allows_sandbox() {
+            args.push(NO_SANDBOX.into());
         }
-        if small_shared_memory() {
+        // A jail has its own.
+        if !self.isolation.is_jailed() && small_shared_memory() {
             args.push("--disable-dev-shm-usage".into());
         }
         args.extend(self.extra_args.iter().cloned());
+        let (name, program) = (id.to_string(), &executable.path);
+        let start = self
+            .isolation
+            .prepare(&name, program, args, &dir, &self.run_dir);
+        let start = start.map_err(|error| {
+            self.run_dir.discard(&dir);
+            spawn_error(error)
+        })?;
         let entry = self.registry.enter(id);
-        let (process, stderr) = Process::spawn(
-            &executable.path,
-            &args,
-            &profile.envs(),
-            (dir, &self.run_dir),
-            &self.drain,
-            {
+        let (process, stderr) =
+            Process::spawn(start, &profile.envs(), (dir, &self.run_dir), &self.drain, {
                 let entry = entry.clone();
                 move || entry.leave()
-            },
-        )
-        .map_err(|source| {
-            entry.leave();
-            spawn_error(source)
-        })?;
+            })
+            .map_err(|source| {
+                entry.leave();
+                spawn_error(source)
+            })?;
         entry.started(process.pid());
         let said = listen(stderr, &self.drain);
         let words = said.clone();

@@ -11,7 +11,7 @@ use bb8::{ManageConnection, PooledConnection};
 use futures::FutureExt;
 
 use super::{
-    Error, Profile,
+    Error, Isolation, Limits, Profile,
     canary::{self, Canary},
     cdp,
     chrome::{Browser, BrowserId},
@@ -55,8 +55,10 @@ pub struct Config {
     /// A shared browser is retired when it takes so many times as long to open a page as when it was
     /// fresh; 0 for never.
     pub max_drift: u32,
-    /// A browser's tree may take so much memory, in bytes; 0 for no limit.
-    pub memory_limit: u64,
+    /// What one browser's tree may take.
+    pub limits: Limits,
+    /// What stands between browsers and the machine.
+    pub isolation: Isolation,
     /// How long a browser has to answer a check.
     pub check_timeout: Duration,
     /// How often every browser is checked.
@@ -141,10 +143,17 @@ impl bb8::ErrorSink<Arc<launch::Error>> for Reported {
 impl Pool {
     /// A pool that warms up at once.
     #[must_use]
-    pub fn start(config: Config, run_dir: Arc<RunDir>, drain: &Drain, metrics: &Metrics) -> Self {
+    pub fn start(
+        mut config: Config,
+        run_dir: Arc<RunDir>,
+        drain: &Drain,
+        metrics: &Metrics,
+    ) -> Self {
         let registry = Registry::default();
+        config.limits.throttled = config.isolation.throttles();
         let launcher = Launcher::new(
             config.launch.clone(),
+            config.isolation.clone(),
             Arc::clone(&run_dir),
             registry.clone(),
             drain.clone(),

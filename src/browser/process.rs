@@ -7,7 +7,6 @@
 //! there.
 
 use std::{
-    ffi::OsStr,
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -24,7 +23,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{census, rundir::RunDir};
+use super::{
+    census, cgroup::Cgroup, environment, isolation::Start, jail::Invocation, rundir::RunDir,
+};
 use crate::drain::Drain;
 
 /// How a browser's main process ended.
@@ -45,6 +46,8 @@ pub enum Kill {
     Memory,
     /// It no longer answered.
     Hung,
+    /// It took more processes or processor time than it may.
+    Policy,
 }
 
 /// A browser's process tree. Killed when dropped.
@@ -58,20 +61,19 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `program` in a process group and directory of its own and hands out its standard
+    /// Starts a browser in a process group and directory of its own and hands out its standard
     /// error. `on_gone` runs once nothing of it is left.
     ///
     /// # Errors
     /// When the program cannot be started; the directory is removed then.
     pub(super) fn spawn(
-        program: &Path,
-        args: &[impl AsRef<OsStr>],
+        Start { invocation, cgroup }: Start,
         envs: &[(&str, String)],
         (dir, run_dir): (PathBuf, &Arc<RunDir>),
         drain: &Drain,
         on_gone: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, ChildStderr)> {
-        let started = start(program, args, envs, &dir);
+        let started = start(&invocation, envs, &dir);
         let (mut child, lifeline) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -83,6 +85,7 @@ impl Process {
             return Err(io::Error::other("the child has no pid or no stderr"));
         };
         let pid = i32::try_from(pid).map_err(io::Error::other)?;
+        let limited = cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.take_in(pid));
         let (kill, killed) = watch::channel(None);
         let (exited, exit) = watch::channel(None);
         let gone = CancellationToken::new();
@@ -91,6 +94,7 @@ impl Process {
             child,
             dir: dir.clone(),
             run_dir: Arc::clone(run_dir),
+            cgroup: cgroup.map(Arc::new),
             killed,
             exited,
             _lifeline: lifeline,
@@ -110,6 +114,10 @@ impl Process {
             exit,
             gone,
         };
+        if let Err(error) = limited {
+            tracing::error!(pid, %error, "a browser cannot be given its limits");
+            process.kill(Kill::Policy);
+        }
         Ok((process, stderr))
     }
 
@@ -171,8 +179,7 @@ struct Lifeline {
 }
 
 fn start(
-    program: &Path,
-    args: &[impl AsRef<OsStr>],
+    Invocation { program, args }: &Invocation,
     envs: &[(&str, String)],
     dir: &Path,
 ) -> io::Result<(Child, Lifeline)> {
@@ -181,6 +188,8 @@ fn start(
     let mut command = Command::new(program);
     command
         .args(args)
+        .env_clear()
+        .envs(environment::passed())
         .env("TMPDIR", dir.join("tmp"))
         .env("HOME", dir)
         .envs(envs.iter().map(|(name, value)| (name, value)))
@@ -214,6 +223,7 @@ struct Keeper {
     child: Child,
     dir: PathBuf,
     run_dir: Arc<RunDir>,
+    cgroup: Option<Arc<Cgroup>>,
     killed: watch::Receiver<Option<Kill>>,
     exited: watch::Sender<Option<Exit>>,
     _lifeline: Lifeline,
@@ -222,6 +232,7 @@ struct Keeper {
 impl Keeper {
     async fn run(mut self) {
         let mut killed = self.killed.clone();
+        self.gather().await;
         let asked = tokio::select! {
             status = self.child.wait() => Err(status),
             // The handle kills when dropped, so this ends one way or the other.
@@ -231,6 +242,7 @@ impl Keeper {
         };
         let exit = match asked {
             Ok(reason) => Exit::Killed(reason),
+            Err(Ok(_)) if self.ran_out_of_memory() => Exit::Killed(Kill::Memory),
             Err(Ok(status)) => Exit::Unasked(status),
             Err(Err(error)) => {
                 tracing::error!(pid = self.pid, %error, "cannot wait for a browser");
@@ -239,7 +251,37 @@ impl Keeper {
         };
         self.exited.send_replace(Some(exit));
         self.end_group().await;
+        drop(self.cgroup.take());
         self.remove_dir().await;
+    }
+
+    /// Takes into the control group what the browser started before it was in there itself.
+    async fn gather(&self) {
+        let (Some(cgroup), pid) = (self.cgroup.clone(), self.pid) else {
+            return;
+        };
+        let gathered = tokio::task::spawn_blocking(move || cgroup.gather(pid)).await;
+        if let Ok(Err(error)) = gathered {
+            tracing::warn!(pid, %error, "a part of a browser has no limits");
+        }
+    }
+
+    fn ran_out_of_memory(&self) -> bool {
+        let cgroup = self.cgroup.as_ref();
+        cgroup.is_some_and(|cgroup| cgroup.ran_out_of_memory())
+    }
+
+    /// Kills whatever is left anywhere. `true` once that is nothing.
+    fn end_all(&self) -> bool {
+        let group = census::kill_group(self.pid);
+        let cgroup = self.cgroup.as_ref().is_none_or(|cgroup| {
+            let empty = cgroup.is_empty();
+            if !empty {
+                cgroup.kill();
+            }
+            empty
+        });
+        group && cgroup
     }
 
     /// Kills and reaps until no member of the group is left. Gives up never: the place of a
@@ -260,7 +302,7 @@ impl Keeper {
         if let Err(error) = self.child.wait().await {
             tracing::error!(pid = self.pid, %error, "cannot reap a browser");
         }
-        while !census::kill_group(self.pid) {
+        while !self.end_all() {
             if !warned && begun.elapsed() > PATIENCE {
                 warned = true;
                 tracing::error!(pid = self.pid, "browser.unkillable");

@@ -142,6 +142,12 @@ impl RunDir {
         }
     }
 
+    /// The run directory itself, which other brokers may have instances in.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.instance.parent().unwrap_or(&self.instance)
+    }
+
     /// The instance directory.
     #[must_use]
     pub fn path(&self) -> &Path {

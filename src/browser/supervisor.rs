@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::{
     census::{self, Census},
     chrome::{Browser, BrowserId},
+    limits::{Limits, Meter, Over},
     pool::Pool,
     process::Kill,
     registry::State,
@@ -34,6 +35,7 @@ const ZOMBIE: &str = "zombie";
 pub(super) async fn supervise(pool: Pool) {
     let mut watch = Watch {
         misses: HashMap::new(),
+        meter: Meter::default(),
         checked: Instant::now(),
         counted: None,
         strays: HashSet::new(),
@@ -53,6 +55,8 @@ pub(super) async fn supervise(pool: Pool) {
 struct Watch {
     /// Checks missed in a row.
     misses: HashMap<BrowserId, u32>,
+    /// What each browser has used.
+    meter: Meter,
     checked: Instant,
     counted: Option<Instant>,
     /// Dead children seen at the last census that were nobody's then.
@@ -119,7 +123,8 @@ impl Watch {
         let Ok(census) = taken else {
             return;
         };
-        let limit = pool.0.config.memory_limit;
+        let limits = pool.0.config.limits;
+        let now = Instant::now();
         for browser in &browsers {
             let usage = census
                 .trees
@@ -127,10 +132,12 @@ impl Watch {
                 .copied()
                 .unwrap_or_default();
             pool.0.registry.measured(browser.pid(), usage);
-            if limit > 0 && usage.memory > limit {
-                over_limit(browser, usage.memory, limit);
+            if let Some(over) = self.meter.judge(browser.id(), &usage, limits, now) {
+                over_limit(browser, over, limits);
             }
         }
+        let there: HashSet<_> = browsers.iter().map(|browser| browser.id()).collect();
+        self.meter.keep(|id| there.contains(&id));
         self.reap_strays(pool, &census);
         pool.sweep();
         pool.settle();
@@ -165,10 +172,24 @@ impl Watch {
     }
 }
 
-fn over_limit(browser: &Arc<Browser>, memory: u64, limit: u64) {
-    tracing::warn!(browser = %browser.id(), memory, limit, "browser.over_memory_limit");
-    browser.condemn(Retire::Memory);
-    browser.kill(Kill::Memory);
+fn over_limit(browser: &Arc<Browser>, over: Over, limits: Limits) {
+    let id = browser.id();
+    match over {
+        Over::Memory(memory) => {
+            let limit = limits.memory;
+            tracing::warn!(browser = %id, memory, limit, "browser.over_memory_limit");
+        }
+        Over::Processes(processes) => {
+            let limit = limits.processes;
+            tracing::warn!(browser = %id, processes, limit, "browser.over_process_limit");
+        }
+        Over::Cpu(millicores) => {
+            let limit = limits.cpu;
+            tracing::warn!(browser = %id, millicores, limit, "browser.over_cpu_limit");
+        }
+    }
+    browser.condemn(over.retire());
+    browser.kill(over.kill());
 }
 
 /// Condemns idle browsers that are too old, or more than are wanted and unused for too long.

@@ -41,12 +41,6 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
-    if nix::unistd::geteuid().is_root() {
-        tracing::warn!(
-            "running as root: Chromium's own sandbox is off, so a page that breaks out of the \
-             browser is root; run as an unprivileged user"
-        );
-    }
     server::adopt_orphans();
     let ended = runtime.block_on(serve(&config, logging.controls()));
     // What a library left in the blocking pool must not keep the process.

@@ -9,6 +9,7 @@ use url::Url;
 use super::Config;
 use crate::{
     broker::PolicyMode,
+    browser::jail,
     egress::{Fallback, Rule},
     telemetry::{self, Format},
 };
@@ -44,6 +45,10 @@ pub(super) enum Kind {
     Size(RangeInclusive<usize>, Field<usize>),
     /// A size where 0 stands for no limit.
     Limit(RangeInclusive<u64>, Field<u64>),
+    /// Cores, kept in thousandths, where 0 stands for no limit.
+    Cores(RangeInclusive<u64>, Field<u64>),
+    Paths(Field<Vec<PathBuf>>),
+    Jail(Field<jail::Choice>),
     Header(Field<Option<String>>),
     Rules(Field<Vec<Rule>>),
     Fallback(Field<Fallback>),
@@ -126,6 +131,20 @@ impl Kind {
                     .filter(|size| *size == 0 || range.contains(size))
                     .ok_or_else(wanted)?;
             }
+            Self::Cores(range, field) => {
+                *field(config) = cores(text)
+                    .filter(|cores| *cores == 0 || range.contains(cores))
+                    .ok_or_else(wanted)?;
+            }
+            Self::Paths(field) => {
+                let paths = text.split(':').filter(|path| !path.is_empty());
+                let paths: Vec<_> = paths.map(PathBuf::from).collect();
+                if paths.iter().any(|path| !path.is_absolute()) {
+                    return Err(wanted());
+                }
+                *field(config) = paths;
+            }
+            Self::Jail(field) => *field(config) = text.parse().map_err(|()| wanted())?,
             Self::Header(field) => {
                 if HeaderValue::from_str(text).is_err() || !text.is_ascii() {
                     return Err(wanted());
@@ -183,6 +202,14 @@ impl Kind {
             Self::Limit(range, _) => {
                 format!("0 for none or {}", between(range, |size| show_size(*size)))
             }
+            Self::Cores(range, _) => {
+                format!(
+                    "0 for none or {}",
+                    between(range, |cores| show_cores(*cores))
+                )
+            }
+            Self::Paths(_) => "absolute paths separated by colons, or empty".into(),
+            Self::Jail(_) => "auto, bwrap or none".into(),
             Self::Header(_) => "printable ASCII, or empty".into(),
             Self::Rules(_) => {
                 "CIDR blocks, hosts or *.hosts, each with :PORT or :PORT-PORT after it or not, \
@@ -212,7 +239,9 @@ impl Kind {
             Self::Switch(_) => "true|false",
             Self::Word(..) => "WORD",
             Self::Words(_) => "FLAGS",
-            Self::U32(..) | Self::U64(..) | Self::Usize(..) => "NUMBER",
+            Self::U32(..) | Self::U64(..) | Self::Usize(..) | Self::Cores(..) => "NUMBER",
+            Self::Paths(_) => "PATHS",
+            Self::Jail(_) => "JAIL",
             Self::Duration(..) => "DURATION",
             Self::Size(..) | Self::Limit(..) => "SIZE",
             Self::Header(_) => "TEXT",
@@ -282,6 +311,24 @@ fn size(text: &str) -> Option<u64> {
     text.parse::<ByteSize>().ok().map(|size| size.as_u64())
 }
 
+/// Thousandths of a core; more digits than that say nothing.
+fn cores(text: &str) -> Option<u64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if part.is_empty() || part.len() > 3 || !digits(whole) || !digits(part) {
+        return None;
+    }
+    let whole: u64 = whole.parse().ok()?;
+    whole
+        .checked_mul(1000)?
+        .checked_add(format!("{part:0<3}").parse().ok()?)
+}
+
+fn show_cores(thousandths: u64) -> String {
+    let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn show_size(bytes: u64) -> String {
     let text = ByteSize(bytes).display().iec().to_string();
     text.replace(".0 ", "").replace(' ', "")
@@ -338,6 +385,27 @@ mod tests {
         assert_eq!(refused, r#"must be 0 for none or 1MiB to 1TiB, not "1""#);
         for wrong in ["", "-1", "much", "2 GiBs", "99999999999EiB", "1e3", "ä"] {
             assert!(try_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn cores_are_numbers_with_at_most_three_digits_more() {
+        for (text, thousandths) in [("2", 2000), ("1.5", 1500), ("0.125", 125), ("0", 0)] {
+            assert_eq!(cores(text), Some(thousandths));
+            assert_eq!(show_cores(thousandths), text);
+        }
+        for wrong in [
+            "",
+            ".5",
+            "1.",
+            "-1",
+            "1e3",
+            "0.1234",
+            "+1",
+            "1.5.5",
+            "99999999999999999999",
+        ] {
+            assert_eq!(cores(wrong), None, "{wrong}");
         }
     }
 

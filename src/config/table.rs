@@ -5,6 +5,7 @@ mod auth;
 mod egress;
 mod fetching;
 mod health;
+mod isolation;
 mod leases;
 mod logging;
 mod owners;
@@ -15,8 +16,8 @@ use std::time::Duration;
 use Preset::{Found, Nothing, Text};
 
 use self::{
-    auth::AUTH, egress::EGRESS, fetching::FETCHING, health::HEALTH, leases::LEASES,
-    logging::LOGGING, owners::OWNERS, security::SECURITY,
+    auth::AUTH, egress::EGRESS, fetching::FETCHING, health::HEALTH, isolation::ISOLATION,
+    leases::LEASES, logging::LOGGING, owners::OWNERS, security::SECURITY,
 };
 use super::kind::Kind;
 use crate::browser::RunDir;
@@ -103,6 +104,10 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         heading: "Browsers",
         settings: BROWSERS,
+    },
+    Group {
+        heading: "Isolation",
+        settings: ISOLATION,
     },
     Group {
         heading: "Leases",
@@ -350,6 +355,7 @@ mod tests {
                 "7",
                 "json",
                 "report",
+                "none",
                 "1.2.3.4:5",
                 "trace",
                 "nothing",

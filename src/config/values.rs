@@ -8,7 +8,7 @@ use super::table;
 use crate::{
     auth,
     broker::{LeaseConfig, PolicyMode, Quota, Quotas},
-    browser::{self, launch},
+    browser::{self, Isolation, isolation, jail, launch},
     egress::{self, Fallback, Rule},
     fetch,
     health::Thresholds,
@@ -71,6 +71,14 @@ pub struct Config {
     pub browser_max_drift: u32,
     /// The memory a browser's processes may take together, in bytes; 0 for no limit.
     pub browser_memory_limit: u64,
+    /// The jail that browsers are put in.
+    pub jail: jail::Choice,
+    /// What else browsers in a jail may read.
+    pub jail_paths: Vec<PathBuf>,
+    /// A browser may have so many processes; 0 for no limit.
+    pub browser_process_limit: u64,
+    /// A browser may use so much processor time, in thousandths of a core; 0 for no limit.
+    pub browser_cpu_limit: u64,
     /// The TTL of a lease when the client names none.
     pub lease_ttl: Duration,
     /// The longest TTL a client may ask for.
@@ -172,7 +180,8 @@ impl Config {
             idle_timeout: self.browser_idle_timeout,
             max_uses: self.browser_max_uses,
             max_drift: self.browser_max_drift,
-            memory_limit: self.browser_memory_limit,
+            limits: self.limits(),
+            isolation: Isolation::default(),
             check_timeout: self.health_check_timeout,
             check_interval: self.health_check_interval,
             canary_interval: self.canary_interval,
@@ -194,6 +203,26 @@ impl Config {
             deny: self.egress_deny.clone(),
             fallback: self.egress_default,
             report_only: self.egress_report_only,
+        }
+    }
+
+    /// What stands between browsers and the machine.
+    #[must_use]
+    pub fn isolation(&self) -> isolation::Options {
+        isolation::Options {
+            jail: self.jail,
+            readable: self.jail_paths.clone(),
+            limits: self.limits(),
+            no_sandbox: self.browser_args.iter().any(|arg| arg == "--no-sandbox"),
+        }
+    }
+
+    fn limits(&self) -> browser::Limits {
+        browser::Limits {
+            memory: self.browser_memory_limit,
+            processes: self.browser_process_limit,
+            cpu: self.browser_cpu_limit,
+            throttled: false,
         }
     }
 
@@ -288,6 +317,10 @@ impl Config {
             browser_max_uses: 0,
             browser_max_drift: 0,
             browser_memory_limit: 0,
+            jail: jail::Choice::Auto,
+            jail_paths: Vec::new(),
+            browser_process_limit: 0,
+            browser_cpu_limit: 0,
             lease_ttl: never,
             lease_max_ttl: never,
             lease_lifetime: never,
@@ -386,6 +419,10 @@ mod tests {
             browser_max_uses: 1000,
             browser_max_drift: 4,
             browser_memory_limit: 2 << 30,
+            jail: jail::Choice::Auto,
+            jail_paths: Vec::new(),
+            browser_process_limit: 256,
+            browser_cpu_limit: 0,
             lease_ttl: secs(60),
             lease_max_ttl: secs(3600),
             lease_lifetime: secs(3600),
@@ -443,7 +480,7 @@ mod tests {
         };
         let pool = config.pool();
         assert_eq!(pool.max_browsers, 3);
-        assert_eq!(pool.memory_limit, 2 << 30);
+        assert_eq!(pool.limits.memory, 2 << 30);
         assert_eq!(pool.launch.executable, config.browser);
         assert_eq!(pool.launch.extra_args, config.browser_args);
         let leases = config.leases();

@@ -24,7 +24,7 @@ pub enum EndReason {
     Revoked,
     /// The broker shut down.
     Drained,
-    /// The client did what the policy forbids.
+    /// The browser took more processes or processor time than it may.
     Policy,
 }
 

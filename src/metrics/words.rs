@@ -28,7 +28,7 @@ macro_rules! words {
 
 words! {
     /// Why a browser was retired.
-    Retire: 10 {
+    Retire: 12 {
         /// It grew older than it may.
         Age = "age",
         /// It was used as often as it may be.
@@ -45,6 +45,10 @@ words! {
         Leased = "leased",
         /// It took more memory than it may.
         Memory = "memory",
+        /// It had more processes than it may.
+        Processes = "processes",
+        /// It used more processor time than it may.
+        Cpu = "cpu",
         /// An operator retired it.
         Operator = "operator",
         /// The broker shut down.
