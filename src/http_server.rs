@@ -22,6 +22,11 @@ use crate::accept::Acceptor;
 
 /// How long a client may take for the head of a request, and stay silent between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest head of a request, in bytes; a longer one is answered with 431 (RFC 6585, section 5).
+/// The longest one that is of use is a token in a path.
+const MAX_HEAD: usize = 16 << 10;
+/// The most headers of a request; more are answered with 431, too.
+const MAX_HEADERS: usize = 100;
 /// How long answers under way, and upgraded connections, may take once stopped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -102,6 +107,8 @@ async fn converse(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     // Boxed: what follows would otherwise carry hyper's state along for hours.

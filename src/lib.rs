@@ -36,6 +36,9 @@ pub mod content;
 pub mod deadline;
 pub mod drain;
 pub mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 pub mod health;
 pub mod http_server;

@@ -60,13 +60,26 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// A violation of `field`.
+    /// A violation of `field`. Both texts may repeat what a caller sent, so both are cut: an error is
+    /// answered in headers, of which clients take few kilobytes.
     pub fn new(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
-            field: field.into(),
-            why: why.into(),
+            field: cut(field.into()),
+            why: cut(why.into()),
         }
     }
+}
+
+/// The longest text of a violation, in bytes.
+const LONGEST_TEXT: usize = 256;
+
+fn cut(mut text: String) -> String {
+    const MARK: &str = "…";
+    if text.len() > LONGEST_TEXT {
+        text.truncate(text.floor_char_boundary(LONGEST_TEXT - MARK.len()));
+        text += MARK;
+    }
+    text
 }
 
 impl fmt::Display for Violation {
@@ -154,6 +167,7 @@ fn check_labels(wrong: &mut Vec<Violation>, labels: &BTreeMap<String, String>) {
     if labels.len() > MOST_LABELS {
         let why = format!("{} labels are more than {MOST_LABELS}", labels.len());
         wrong.push(Violation::new("labels", why));
+        return;
     }
     for (key, value) in labels {
         if key.is_empty() || key.len() > LONGEST_LABEL_KEY {

@@ -1,6 +1,12 @@
 //! Settings from a TOML file.
 
-use std::{collections::BTreeMap, fs, ops::Range, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::File as Opened,
+    io::{self, Read},
+    ops::Range,
+    path::Path,
+};
 
 use toml::{
     Spanned,
@@ -21,7 +27,7 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Said {
     let file = File {
         // It ends up in the comments of a printed configuration.
         path: path.to_string_lossy().replace(char::is_control, "?"),
-        text: match fs::read_to_string(path) {
+        text: match text(path) {
             Ok(text) => text,
             Err(error) => {
                 problems.push(Problem {
@@ -37,6 +43,32 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Said {
         },
     };
     file.parse(problems)
+}
+
+/// What `text` says as a file, and what is wrong with it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn of_text(text: &str) -> (Said, Vec<Problem>) {
+    let file = File {
+        path: "b.toml".into(),
+        text: text.into(),
+    };
+    let mut problems = Vec::new();
+    let said = file.parse(&mut problems);
+    (said, problems)
+}
+
+/// The longest file, in bytes: every setting with all it may say takes a tenth of that.
+const LONGEST: u64 = 1 << 20;
+
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    // What has no end, as a device, is read no further either.
+    let mut file = Opened::open(path)?.take(LONGEST + 1);
+    file.read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("longer than {LONGEST} bytes")));
+    }
+    Ok(text)
 }
 
 struct File {
@@ -115,12 +147,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> (Said, Vec<String>) {
-        let file = File {
-            path: "b.toml".into(),
-            text: text.into(),
-        };
-        let mut problems = Vec::new();
-        let said = file.parse(&mut problems);
+        let (said, problems) = of_text(text);
         (said, problems.iter().map(Problem::to_string).collect())
     }
 

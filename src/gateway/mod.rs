@@ -8,6 +8,8 @@
 mod access;
 mod discovery;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod lane;
 mod relay;
 mod route;

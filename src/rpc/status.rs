@@ -146,9 +146,29 @@ pub(super) fn of(error: Error, broker: &Broker, limit: Option<Limit>) -> Status 
     answer.status()
 }
 
-fn of_invalid(violations: Vec<Violation>) -> Answer {
-    let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
-    let message = lines.join("; ");
+/// So much is said of what is wrong with a request, in bytes. It is said twice, in the message and in
+/// the details, and some clients take no more than 8 KiB of headers.
+const MOST_SAID: usize = 2048;
+
+fn of_invalid(mut violations: Vec<Violation>) -> Answer {
+    let mut message = String::new();
+    let mut told = 0;
+    for wrong in &violations {
+        let line = wrong.to_string();
+        if told > 0 && message.len() + line.len() > MOST_SAID {
+            break;
+        }
+        if told > 0 {
+            message += "; ";
+        }
+        message += &line;
+        told += 1;
+    }
+    match violations.len() - told {
+        0 => {}
+        left => message += &format!("; and {left} more"),
+    }
+    violations.truncate(told);
     let mut answer = Answer::new(Code::InvalidArgument, ErrorReason::BadRequest, message);
     answer.violations = violations;
     answer
