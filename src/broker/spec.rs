@@ -232,4 +232,17 @@ mod tests {
         );
         assert!(wrong.first().unwrap().why.contains("from 1s to 1h"));
     }
+
+    #[test]
+    fn what_is_said_of_a_request_is_cut() {
+        let long = Violation::new("é".repeat(200), "é".repeat(200));
+        assert!(long.field.len() <= LONGEST_TEXT && long.why.len() <= LONGEST_TEXT);
+        assert!(long.why.ends_with("é…"));
+        let short = Violation::new("ttl", "x".repeat(LONGEST_TEXT));
+        assert_eq!(short.why.len(), LONGEST_TEXT);
+        let labels = (0..10_000).map(|n| (n.to_string(), "y".repeat(257)));
+        let mut wrong = Vec::new();
+        check_labels(&mut wrong, &labels.collect());
+        assert_eq!(wrong.len(), 1, "they are not looked at one by one");
+    }
 }

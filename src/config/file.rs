@@ -192,4 +192,21 @@ mod tests {
         assert!(problems[0].starts_with("config (b.toml:"), "{problems:?}");
         assert!(problems[1].contains("is not TOML"), "{problems:?}");
     }
+
+    #[test]
+    fn a_file_has_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b.toml");
+        let length = usize::try_from(LONGEST).unwrap();
+        std::fs::write(&path, "#".repeat(length)).unwrap();
+        let mut problems = Vec::new();
+        assert!(super::read(&path, &mut problems).is_empty());
+        assert!(problems.is_empty(), "{problems:?}");
+        std::fs::write(&path, "#".repeat(length + 1)).unwrap();
+        for endless in [&path, Path::new("/dev/zero")] {
+            super::read(endless, &mut problems);
+            let problem = problems.pop().unwrap().to_string();
+            assert!(problem.contains("longer than 1048576 bytes"), "{problem}");
+        }
+    }
 }

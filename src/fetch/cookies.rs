@@ -233,4 +233,35 @@ mod tests {
         let url = Url::parse("http://a.test/").unwrap();
         assert_eq!(jar.header(&url, Some(&own)).unwrap(), "mine=0; a=1");
     }
+
+    #[test]
+    fn cookies_have_the_sizes_that_browsers_allow() {
+        let url = Url::parse("https://a.test/").unwrap();
+        let sized = |length: usize| Cookie {
+            value: "v".repeat(length - 1),
+            ..cookie("n", "")
+        };
+        let longest = Jar::new(&[sized(LONGEST)], &url).unwrap();
+        assert_eq!(
+            sent(&longest, "https://a.test/").unwrap().len(),
+            LONGEST + 1
+        );
+        assert_eq!(Jar::new(&[sized(LONGEST + 1)], &url).unwrap_err().0, 0);
+        let mut far = cookie("n", "");
+        far.path = format!("/{}", "p".repeat(LONGEST_ATTRIBUTE));
+        assert_eq!(Jar::new(&[far], &url).unwrap_err().0, 0);
+
+        let mut jar = Jar::default();
+        let mut headers = HeaderMap::new();
+        let large = format!("large={}", "v".repeat(LONGEST));
+        headers.append(header::SET_COOKIE, HeaderValue::try_from(large).unwrap());
+        for number in 0..2 * MOST {
+            let set = HeaderValue::try_from(format!("c{number}=1")).unwrap();
+            headers.append(header::SET_COOKIE, set);
+        }
+        jar.keep(&headers, &url);
+        let kept = sent(&jar, "https://a.test/").unwrap();
+        assert_eq!(kept.split(' ').count(), MOST);
+        assert!(!kept.contains("large"));
+    }
 }

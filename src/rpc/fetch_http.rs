@@ -102,6 +102,8 @@ mod tests {
             seconds: -1,
             nanos: 0,
         };
+        let long = format!("http://{}:secret@proxy", "m".repeat(LONGEST_PROXY));
+        assert_eq!(proxy(&long, &mut wrong), None);
         timeout(Some(negative), &mut wrong);
         timeout(Some(prost_types::Duration::default()), &mut wrong);
         let control = proto::CacheControl {
@@ -114,6 +116,7 @@ mod tests {
         assert_eq!(
             fields,
             [
+                "proxy_url",
                 "proxy_url",
                 "timeout",
                 "timeout",

@@ -340,4 +340,43 @@ mod tests {
         assert_eq!(request.max_bytes, USUAL_BYTES);
         assert_eq!(request.max_redirects, 10);
     }
+
+    #[test]
+    fn no_list_and_no_text_is_longer_than_it_may_be() {
+        let fields = |message: FetchRequest| -> Vec<String> {
+            let wrong = request(message).err().unwrap_or_default();
+            wrong.into_iter().map(|one| one.field).collect()
+        };
+        let plain = || FetchRequest {
+            url: "http://a/".into(),
+            ..FetchRequest::default()
+        };
+        let header = |length| proto::Header {
+            name: "x".into(),
+            value: "y".repeat(length),
+        };
+        let most = FetchRequest {
+            formats: vec![1; MOST_FORMATS],
+            headers: vec![header(LONGEST_HEADER - 1); MOST_HEADERS],
+            user_agent: "a".repeat(LONGEST_USER_AGENT),
+            ..plain()
+        };
+        assert_eq!(fields(most), [""; 0]);
+        let more = FetchRequest {
+            formats: vec![1; 1_000_000],
+            headers: vec![header(LONGEST_HEADER); 1000],
+            user_agent: "a".repeat(LONGEST_USER_AGENT + 1),
+            ..plain()
+        };
+        let wrong = fields(more);
+        assert_eq!(wrong.len(), 3 + MOST_HEADERS, "{wrong:?}");
+        assert_eq!(wrong[..3], ["formats", "headers", "headers[0]"]);
+        assert_eq!(wrong.last().unwrap(), "user_agent");
+        // Wrong ones are not named without end either.
+        let wrong = fields(FetchRequest {
+            formats: vec![77; 1_000_000],
+            ..plain()
+        });
+        assert_eq!(wrong.len(), 1 + MOST_FORMATS);
+    }
 }

@@ -323,4 +323,18 @@ fn passed(limit: Option<Limit>) -> Answer {
         }
         None => Answer::new(code, reason, "the deadline passed"),
     }
+
+    #[test]
+    fn an_error_fits_the_headers_of_every_client() {
+        let violation = |n| Violation::new(format!("formats[{n}]"), "there is no value 77");
+        let status = invalid((0..1000).map(violation).collect());
+        let details = status.get_error_details();
+        let named = details.bad_request().unwrap().field_violations.len();
+        assert!((10..1000).contains(&named), "{named}");
+        let left = format!("; and {} more", 1000 - named);
+        assert!(status.message().ends_with(&left), "{}", status.message());
+        assert!(status.message().len() + status.details().len() * 4 / 3 < 8 << 10);
+        let one = invalid(vec![Violation::new("é".repeat(999), "é".repeat(999))]);
+        assert!(!one.message().contains("more"), "{}", one.message());
+    }
 }

@@ -46,8 +46,8 @@ fn page(origin: &Origin, path: &str) -> FetchRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fetches_in_one_browser_see_nothing_of_each_other() {
-    let broker = Broker::with(|config| config.max_browsers = 1).await;
     let origin = Origin::start().await;
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
     let (mut fetches, staying) = (broker.fetches(), page(&origin, "/plant-and-stay"));
     let first = fetches.fetch(staying);
     let meanwhile = async {
@@ -79,8 +79,8 @@ async fn fetches_in_one_browser_see_nothing_of_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_forgotten_with_its_fetch() {
-    let broker = Broker::with(|config| config.max_browsers = 1).await;
     let origin = Origin::start().await;
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
     let mut with = page(&origin, "/auth-page");
     with.url = with.url.replacen("://", "://me:mark@", 1);
     let signed_in = fetched(&broker, with).await;
@@ -96,8 +96,8 @@ async fn a_password_is_forgotten_with_its_fetch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_http_way_shares_no_cookies_between_calls() {
-    let broker = Broker::with(|config| config.max_browsers = 1).await;
     let origin = Origin::start().await;
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
     let mut with = request(origin.url("/who"), FetchStrategy::Http);
     with.cookies = vec![Cookie {
         name: "own".into(),
@@ -115,8 +115,8 @@ async fn the_http_way_shares_no_cookies_between_calls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_private_is_served_to_nobody_else() {
-    let broker = Broker::with(|config| config.max_browsers = 1).await;
     let origin = Origin::start().await;
+    let broker = Broker::with(|config| config.max_browsers = 1).await;
     let plain = |path: &str| request(origin.url(path), FetchStrategy::Http);
     let headed = |path: &str, name: &str, value: &str| FetchRequest {
         headers: vec![Header {

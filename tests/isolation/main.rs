@@ -8,7 +8,9 @@
 mod support;
 
 mod fetches;
+mod limits;
 mod origin;
+mod secrets;
 
 use std::{
     collections::BTreeMap,
@@ -168,8 +170,8 @@ async fn void_on_every_route(broker: &Broker, lease: &Lease, target: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_leases_see_nothing_of_each_other_at_once_or_after() {
-    let broker = Broker::with(|config| config.max_browsers = 2).await;
     let origin = Origin::start().await;
+    let broker = Broker::with(|config| config.max_browsers = 2).await;
     let mut one = Tenant::new(&broker, &origin).await;
     let mut two = Tenant::new(&broker, &origin).await;
     one.plants(&origin).await;
@@ -205,8 +207,8 @@ async fn two_leases_see_nothing_of_each_other_at_once_or_after() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_reaches_the_pages_of_another_lease() {
-    let broker = Broker::with(|config| config.max_browsers = 2).await;
     let origin = Origin::start().await;
+    let broker = Broker::with(|config| config.max_browsers = 2).await;
     let mut one = Tenant::new(&broker, &origin).await;
     let mut two = Tenant::new(&broker, &origin).await;
     let target = one.target.clone();
@@ -339,8 +341,8 @@ async fn a_used_browser_never_comes_back() {
 async fn with_a_library(library: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/node");
     assert!(root.join("node_modules").exists(), "run `make clients`");
-    let broker = Broker::with(|config| config.max_browsers = 2).await;
     let origin = Origin::start().await;
+    let broker = Broker::with(|config| config.max_browsers = 2).await;
     let mut leases = broker.leases();
     let one = acquire(&mut leases, AcquireRequest::default())
         .await

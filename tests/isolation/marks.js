@@ -92,7 +92,8 @@ const rows = {
     see: async () => (await navigator.permissions.query({ name: 'geolocation' })).state === 'granted',
   },
   http_auth: {
-    see: async () => (await fetch('/auth')).status === 200,
+    // Not relative to the page, whose URL may have the password in it: scripts may not fetch such.
+    see: async () => (await fetch(new URL('/auth', location.origin))).status === 200,
   },
   // The reader may read: it has been granted that. Its own word shows that it could.
   clipboard: {

@@ -422,6 +422,13 @@ mod tests {
             assert!(!path.exists());
             assert_eq!(disk.bytes(), 0);
         }
+        // Whole, with something without end behind it.
+        kept(&disk, "http://a/", b"the body").await;
+        let path = dir.path().join(name("http://a/"));
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        assert!(disk.read("http://a/", soon()).await.is_none());
+        assert!(!path.exists());
         // Whole, but of another URL.
         kept(&disk, "http://a/", b"the body").await;
         let path = |url| dir.path().join(name(url));
