@@ -14,13 +14,14 @@ CHROMIUM := $(wildcard /usr/lib/chromium/chromium-headless-shell /usr/bin/chromi
 VENV := target/clients/python
 PROTOS := $(wildcard proto/berth/v1/*.proto)
 
-.PHONY: help demo serve test lint bench soak clients chromium toolchain clean
+.PHONY: help demo serve test lint deny fuzz bench soak clients chromium toolchain clean
 
 help:
 	@echo "make demo    lease a browser, drive it, fetch pages, leave nothing behind"
 	@echo "make serve   run the service (FLAGS='--max-browsers 8' …)"
 	@echo "make test    every test, with real browsers and real clients"
-	@echo "make lint    formatting, clippy and documentation, as CI has them"
+	@echo "make lint    formatting, clippy, documentation and dependencies, as CI has them"
+	@echo "make fuzz    every fuzz target for a minute (SECONDS_EACH=10 TARGETS='frames html' …)"
 	@echo "make soak    ten minutes of load with faults, and a report (DURATION=2m FLAGS='--seed 7' …)"
 	@echo "make bench   the measured targets, as ratios within one run"
 
@@ -36,7 +37,33 @@ test: chromium toolchain clients
 lint: toolchain
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --lib --features fuzzing -- -D warnings
+	cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+	$(MAKE) deny
+
+# Licences, doubles and sources. Without advisories: see deny.toml.
+deny: target/tools.stamp
+	target/tools/bin/cargo-deny --locked check licenses bans sources
+
+# libFuzzer on the stable toolchain: what it needs of the compiler is coverage, no sanitizer, as no code
+# of ours is unsafe. What is found lies in target/fuzz/found, and what grows of the seeds beside it.
+TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+SECONDS_EACH ?= 60
+COVERAGE := -Cpasses=sancov-module -Ccodegen-units=1 $(addprefix -Cllvm-args=-sanitizer-coverage-, \
+              level=4 inline-8bit-counters pc-table trace-compares)
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+
+fuzz: toolchain
+	@command -v c++ >/dev/null || { $(APT) update -qq; $(APT) install -y -qq build-essential; }
+	RUSTFLAGS='$(COVERAGE)' cargo build --locked --manifest-path fuzz/Cargo.toml --profile fuzz \
+	  --target $(HOST) --target-dir target/fuzz --bins
+	@mkdir -p $(foreach target,$(TARGETS),target/fuzz/grown/$(target)) target/fuzz/found
+	@for target in $(TARGETS); do echo "fuzz: $$target"; \
+	  target/fuzz/$(HOST)/fuzz/$$target -max_total_time=$(SECONDS_EACH) -timeout=10 -rss_limit_mb=2048 \
+	    -max_len=65536 -print_final_stats=1 -verbosity=0 -artifact_prefix=target/fuzz/found/$$target- \
+	    target/fuzz/grown/$$target fuzz/seeds/$$target; done
 
 bench: chromium toolchain
 	cargo bench --locked
@@ -82,6 +109,13 @@ target/clients/python.stamp: tests/clients/python/requirements.txt $(PROTOS)
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/clients/python/requirements.txt
 	$(VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=$(VENV) --grpc_python_out=$(VENV) $(PROTOS)
+	@touch $@
+
+# Tools that are no part of the toolchain.
+target/tools.stamp: .ci/tools.txt
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || { $(APT) update -qq; $(APT) install -y -qq python3-venv; }
+	python3 -m venv target/tools
+	target/tools/bin/pip install --quiet --disable-pip-version-check -r .ci/tools.txt
 	@touch $@
 
 clean:

@@ -18,6 +18,11 @@ use crate::accept::{Acceptor, Secure, Stream};
 
 /// How long a client may take for the head of a request, and stay silent between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest head of a request, in bytes; a longer one is answered with 431 (RFC 6585, section 5).
+/// The longest one that is of use is a token in a path.
+const MAX_HEAD: usize = 16 << 10;
+/// The most headers of a request; more are answered with 431, too.
+const MAX_HEADERS: usize = 100;
 /// How long answers under way, and upgraded connections, may take once stopped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -130,6 +135,8 @@ async fn converse(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     // Boxed: what follows would otherwise carry hyper's state along for hours.
@@ -209,5 +216,34 @@ mod tests {
         drop(first);
         second.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_head_without_end_is_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(async || "here");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve("test", 4, listener, router, std::future::pending()));
+        let ask = async |head: String| {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let request = format!("{head}connection: close\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            // What is left unread when it closes may cut the answer's end.
+            let _ = client.read_to_end(&mut answer).await;
+            String::from_utf8(answer).unwrap()
+        };
+        let path = |length| format!("GET /{} HTTP/1.1\r\nhost: x\r\n", "p".repeat(length));
+        let headers = |count| format!("{}{}", path(1), "a: b\r\n".repeat(count));
+        for (head, code) in [
+            (path(MAX_HEAD / 2), "200"),
+            (headers(MAX_HEADERS - 2), "200"),
+            (path(MAX_HEAD), "431"),
+            (headers(MAX_HEADERS), "431"),
+        ] {
+            let answer = ask(head).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{answer}");
+        }
     }
 }

@@ -39,6 +39,9 @@ pub mod drain;
 pub mod egress;
 pub mod fair;
 pub mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 pub mod health;
 pub mod http_server;

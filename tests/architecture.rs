@@ -111,6 +111,7 @@ fn imports_point_down_only() {
         ("health", &[]),
         ("metrics", &[]),
         ("telemetry", &[]),
+        ("fuzzing", &["rpc", "gateway", "config", "fetch"]),
         ("lib", &[]),
     ];
     let mut wrong = Vec::new();

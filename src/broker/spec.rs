@@ -62,13 +62,26 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// A violation of `field`.
+    /// A violation of `field`. Both texts may repeat what a caller sent, so both are cut: an error is
+    /// answered in headers, of which clients take few kilobytes.
     pub fn new(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
-            field: field.into(),
-            why: why.into(),
+            field: cut(field.into()),
+            why: cut(why.into()),
         }
     }
+}
+
+/// The longest text of a violation, in bytes.
+const LONGEST_TEXT: usize = 256;
+
+fn cut(mut text: String) -> String {
+    const MARK: &str = "…";
+    if text.len() > LONGEST_TEXT {
+        text.truncate(text.floor_char_boundary(LONGEST_TEXT - MARK.len()));
+        text += MARK;
+    }
+    text
 }
 
 impl fmt::Display for Violation {
@@ -156,6 +169,7 @@ fn check_labels(wrong: &mut Vec<Violation>, labels: &BTreeMap<String, String>) {
     if labels.len() > MOST_LABELS {
         let why = format!("{} labels are more than {MOST_LABELS}", labels.len());
         wrong.push(Violation::new("labels", why));
+        return;
     }
     for (key, value) in labels {
         if key.is_empty() || key.len() > LONGEST_LABEL_KEY {
@@ -220,5 +234,18 @@ mod tests {
             ["ttl", "max_lifetime", "request_id", "labels", "labels[]"]
         );
         assert!(wrong.first().unwrap().why.contains("from 1s to 1h"));
+    }
+
+    #[test]
+    fn what_is_said_of_a_request_is_cut() {
+        let long = Violation::new("é".repeat(200), "é".repeat(200));
+        assert!(long.field.len() <= LONGEST_TEXT && long.why.len() <= LONGEST_TEXT);
+        assert!(long.why.ends_with("é…"));
+        let short = Violation::new("ttl", "x".repeat(LONGEST_TEXT));
+        assert_eq!(short.why.len(), LONGEST_TEXT);
+        let labels = (0..10_000).map(|n| (n.to_string(), "y".repeat(257)));
+        let mut wrong = Vec::new();
+        check_labels(&mut wrong, &labels.collect());
+        assert_eq!(wrong.len(), 1, "they are not looked at one by one");
     }
 }

@@ -1,6 +1,12 @@
 //! Settings from a TOML file.
 
-use std::{collections::BTreeMap, fs, ops::Range, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::File as Opened,
+    io::{self, Read},
+    ops::Range,
+    path::Path,
+};
 
 use toml::{
     Spanned,
@@ -22,7 +28,7 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Said {
     let file = File {
         // It ends up in the comments of a printed configuration.
         path: path.to_string_lossy().replace(char::is_control, "?"),
-        text: match fs::read_to_string(path) {
+        text: match text(path) {
             Ok(text) => text,
             Err(error) => {
                 problems.push(Problem {
@@ -38,6 +44,32 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Said {
         },
     };
     file.parse(problems)
+}
+
+/// What `text` says as a file, and what is wrong with it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn of_text(text: &str) -> (Said, Vec<Problem>) {
+    let file = File {
+        path: "b.toml".into(),
+        text: text.into(),
+    };
+    let mut problems = Vec::new();
+    let said = file.parse(&mut problems);
+    (said, problems)
+}
+
+/// The longest file, in bytes: every setting with all it may say takes a tenth of that.
+const LONGEST: u64 = 1 << 20;
+
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    // What has no end, as a device, is read no further either.
+    let mut file = Opened::open(path)?.take(LONGEST + 1);
+    file.read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("longer than {LONGEST} bytes")));
+    }
+    Ok(text)
 }
 
 struct File {
@@ -122,12 +154,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> (Said, Vec<String>) {
-        let file = File {
-            path: "b.toml".into(),
-            text: text.into(),
-        };
-        let mut problems = Vec::new();
-        let said = file.parse(&mut problems);
+        let (said, problems) = of_text(text);
         (said, problems.iter().map(Problem::to_string).collect())
     }
 
@@ -171,5 +198,22 @@ mod tests {
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].starts_with("config (b.toml:"), "{problems:?}");
         assert!(problems[1].contains("is not TOML"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_file_has_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b.toml");
+        let length = usize::try_from(LONGEST).unwrap();
+        std::fs::write(&path, "#".repeat(length)).unwrap();
+        let mut problems = Vec::new();
+        assert!(super::read(&path, &mut problems).is_empty());
+        assert!(problems.is_empty(), "{problems:?}");
+        std::fs::write(&path, "#".repeat(length + 1)).unwrap();
+        for endless in [&path, Path::new("/dev/zero")] {
+            super::read(endless, &mut problems);
+            let problem = problems.pop().unwrap().to_string();
+            assert!(problem.contains("longer than 1048576 bytes"), "{problem}");
+        }
     }
 }

@@ -6,6 +6,8 @@
 
 mod check;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod kind;
 mod owners;
 mod problem;

@@ -95,7 +95,7 @@ impl Settings {
     }
 }
 
-fn entry(chosen: &Chosen) -> String {
+pub(super) fn entry(chosen: &Chosen) -> String {
     let setting = chosen.setting;
     let value = if setting.kind.is_number() {
         chosen.text.trim_start_matches('+').to_owned()

@@ -12,6 +12,8 @@ mod base;
 mod convert;
 mod error;
 mod feed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod guard;
 mod json;
 mod json_ld;

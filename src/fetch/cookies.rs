@@ -22,9 +22,20 @@ pub struct Cookie {
     pub http_only: bool,
 }
 
+/// The longest name and value of a cookie together, in bytes (RFC 6265bis, section 5.6).
+const LONGEST: usize = 4096;
+/// The longest domain or path of one, in bytes (the same section, for attributes).
+const LONGEST_ATTRIBUTE: usize = 1024;
+/// So many cookies does one fetch keep, as many as browsers do for a site.
+const MOST: usize = 180;
+
 /// The cookies of one fetch. It is gone after it.
 #[derive(Debug, Default)]
-pub(super) struct Jar(Option<CookieStore>);
+pub(super) struct Jar {
+    store: Option<CookieStore>,
+    /// How many were put into it.
+    taken: usize,
+}
 
 impl Jar {
     /// The cookies that the caller gives for a fetch of `url`.
@@ -40,6 +51,14 @@ impl Jar {
     }
 
     fn give(&mut self, cookie: &Cookie, url: &Url) -> Result<(), String> {
+        if cookie.name.len() + cookie.value.len() > LONGEST {
+            return Err(format!("its name and value have more than {LONGEST} bytes"));
+        }
+        if cookie.domain.len() > LONGEST_ATTRIBUTE || cookie.path.len() > LONGEST_ATTRIBUTE {
+            return Err(format!(
+                "its domain or path has more than {LONGEST_ATTRIBUTE} bytes"
+            ));
+        }
         let (host, shared) = match cookie.domain.strip_prefix('.') {
             Some(host) => (host, true),
             None if cookie.domain.is_empty() => (url.host_str().unwrap_or_default(), false),
@@ -66,8 +85,9 @@ impl Jar {
         if shared {
             raw = raw.domain(host.to_owned());
         }
-        let store = self.0.get_or_insert_with(CookieStore::default);
+        let store = self.store.get_or_insert_with(CookieStore::default);
         let kept = store.insert_raw(&raw.build(), &home);
+        self.taken += 1;
         kept.map(|_| ()).map_err(|error| error.to_string())
     }
 
@@ -79,19 +99,26 @@ impl Jar {
                 .ok()
                 .map(|text| RawCookie::parse(text.to_owned()));
             let Some(Ok(cookie)) = parsed else { continue };
+            // As browsers do: one that is too large, or too many, is as if it had not come.
+            let large = cookie.name().len() + cookie.value().len() > LONGEST;
+            if large || self.taken >= MOST {
+                continue;
+            }
             // A cookie for all of `com` would go to strangers.
             if cookie.domain().is_some_and(is_top_level) {
                 continue;
             }
-            let store = self.0.get_or_insert_with(CookieStore::default);
+            let store = self.store.get_or_insert_with(CookieStore::default);
             // One that it refuses is not kept, as in a browser.
-            let _ = store.insert_raw(&cookie, url);
+            if store.insert_raw(&cookie, url).is_ok() {
+                self.taken += 1;
+            }
         }
     }
 
     /// What goes to `url`, after what the caller says in a header of its own.
     pub(super) fn header(&self, url: &Url, own: Option<&HeaderValue>) -> Option<HeaderValue> {
-        let store = self.0.as_ref()?;
+        let store = self.store.as_ref()?;
         let pairs = store.get_request_values(url);
         let mut cookies: Vec<_> = pairs
             .map(|(name, value)| format!("{name}={value}"))
@@ -205,5 +232,36 @@ mod tests {
         let own = HeaderValue::from_static("mine=0");
         let url = Url::parse("http://a.test/").unwrap();
         assert_eq!(jar.header(&url, Some(&own)).unwrap(), "mine=0; a=1");
+    }
+
+    #[test]
+    fn cookies_have_the_sizes_that_browsers_allow() {
+        let url = Url::parse("https://a.test/").unwrap();
+        let sized = |length: usize| Cookie {
+            value: "v".repeat(length - 1),
+            ..cookie("n", "")
+        };
+        let longest = Jar::new(&[sized(LONGEST)], &url).unwrap();
+        assert_eq!(
+            sent(&longest, "https://a.test/").unwrap().len(),
+            LONGEST + 1
+        );
+        assert_eq!(Jar::new(&[sized(LONGEST + 1)], &url).unwrap_err().0, 0);
+        let mut far = cookie("n", "");
+        far.path = format!("/{}", "p".repeat(LONGEST_ATTRIBUTE));
+        assert_eq!(Jar::new(&[far], &url).unwrap_err().0, 0);
+
+        let mut jar = Jar::default();
+        let mut headers = HeaderMap::new();
+        let large = format!("large={}", "v".repeat(LONGEST));
+        headers.append(header::SET_COOKIE, HeaderValue::try_from(large).unwrap());
+        for number in 0..2 * MOST {
+            let set = HeaderValue::try_from(format!("c{number}=1")).unwrap();
+            headers.append(header::SET_COOKIE, set);
+        }
+        jar.keep(&headers, &url);
+        let kept = sent(&jar, "https://a.test/").unwrap();
+        assert_eq!(kept.split(' ').count(), MOST);
+        assert!(!kept.contains("large"));
     }
 }

@@ -24,6 +24,8 @@ mod exchange;
 mod extract;
 mod first;
 mod follow;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod glance;
 mod guard;
 mod html;

@@ -11,6 +11,8 @@ mod budget;
 mod discovery;
 mod files;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod head;
 mod inspector;
 mod lane;

@@ -55,7 +55,7 @@ fn answer_within(timeout: Duration) -> Duration {
 
 /// Reads `grpc-timeout`: at most eight digits and a unit (the gRPC over HTTP/2 protocol,
 /// "Timeout").
-fn timeout(metadata: &MetadataMap) -> Result<Option<Duration>, String> {
+pub(super) fn timeout(metadata: &MetadataMap) -> Result<Option<Duration>, String> {
     let Some(value) = metadata.get("grpc-timeout") else {
         return Ok(None);
     };

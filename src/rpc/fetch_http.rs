@@ -10,6 +10,8 @@ use crate::{
 };
 
 const MOST_COOKIES: usize = 64;
+/// A host of 253 bytes, a name and a password of 255, each byte of which may be written as three.
+const LONGEST_PROXY: usize = 2048;
 
 /// The cookies of a fetch.
 pub(super) fn cookies(messages: Vec<proto::Cookie>, wrong: &mut Vec<Violation>) -> Vec<Cookie> {
@@ -31,6 +33,11 @@ pub(super) fn cookies(messages: Vec<proto::Cookie>, wrong: &mut Vec<Violation>) 
 /// The proxy of a fetch. What is wrong with it is told without it: it may hold a password.
 pub(super) fn proxy(url: &str, wrong: &mut Vec<Violation>) -> Option<Proxy> {
     if url.is_empty() {
+        return None;
+    }
+    if url.len() > LONGEST_PROXY {
+        let why = format!("longer than {LONGEST_PROXY} bytes");
+        wrong.push(Violation::new("proxy_url", why));
         return None;
     }
     match Proxy::parse(url) {
@@ -95,6 +102,8 @@ mod tests {
             seconds: -1,
             nanos: 0,
         };
+        let long = format!("http://{}:secret@proxy", "m".repeat(LONGEST_PROXY));
+        assert_eq!(proxy(&long, &mut wrong), None);
         timeout(Some(negative), &mut wrong);
         timeout(Some(prost_types::Duration::default()), &mut wrong);
         let control = proto::CacheControl {
@@ -107,6 +116,7 @@ mod tests {
         assert_eq!(
             fields,
             [
+                "proxy_url",
                 "proxy_url",
                 "timeout",
                 "timeout",

@@ -23,6 +23,11 @@ const MOST_BYTES: u64 = 256 * 1024 * 1024;
 const MOST_REDIRECTS: u32 = 50;
 const USUAL_REDIRECTS: u32 = 10;
 const MOST_HEADERS: usize = 64;
+const LONGEST_HEADER: usize = 16 << 10;
+/// There are eight; who names one twice is no danger, who names a million is.
+const MOST_FORMATS: usize = 64;
+/// As for a leased browser.
+const LONGEST_USER_AGENT: usize = 1024;
 
 /// What is to be fetched.
 pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Violation>> {
@@ -53,6 +58,12 @@ pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Viola
         || format!("{max_redirects} is more than {MOST_REDIRECTS}"),
     );
     let cookies = fetch_http::cookies(message.cookies, &mut wrong);
+    let user_agent = fetch_page::text(
+        "user_agent",
+        &message.user_agent,
+        LONGEST_USER_AGENT,
+        &mut wrong,
+    );
     let proxy = fetch_http::proxy(&message.proxy_url, &mut wrong);
     let cache = fetch_http::cache(message.cache, &mut wrong);
     match fetch::Request::target(&message.url) {
@@ -63,7 +74,7 @@ pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Viola
             method,
             headers,
             body: message.body,
-            user_agent: Some(message.user_agent).filter(|agent| !agent.is_empty()),
+            user_agent,
             wait,
             viewport,
             screenshot,
@@ -115,8 +126,12 @@ fn formats(message: &FetchRequest, wrong: &mut Vec<Violation>) -> Formats {
     if message.formats.is_empty() {
         return Formats::of(&[Format::Html]);
     }
+    let count = message.formats.len();
+    check(wrong, "formats", count <= MOST_FORMATS, || {
+        format!("{count} formats are more than {MOST_FORMATS}")
+    });
     let mut formats = Vec::new();
-    for (at, value) in message.formats.iter().enumerate() {
+    for (at, value) in message.formats.iter().take(MOST_FORMATS).enumerate() {
         let field = format!("formats[{at}]");
         let later = match FetchFormat::try_from(*value) {
             Ok(FetchFormat::Raw) => Ok(Format::Raw),
@@ -168,7 +183,13 @@ fn headers(
         format!("{} headers are more than {MOST_HEADERS}", headers.len())
     });
     let mut read = Vec::new();
-    for (at, header) in headers.iter().enumerate() {
+    for (at, header) in headers.iter().take(MOST_HEADERS).enumerate() {
+        let length = header.name.len() + header.value.len();
+        if length > LONGEST_HEADER {
+            let why = format!("{length} bytes are more than {LONGEST_HEADER}");
+            wrong.push(Violation::new(format!("headers[{at}]"), why));
+            continue;
+        }
         match (
             HeaderName::try_from(&header.name),
             HeaderValue::try_from(&header.value),
@@ -321,5 +342,44 @@ mod tests {
         assert!(request.formats.has(Format::Html));
         assert_eq!(request.max_bytes, USUAL_BYTES);
         assert_eq!(request.max_redirects, 10);
+    }
+
+    #[test]
+    fn no_list_and_no_text_is_longer_than_it_may_be() {
+        let fields = |message: FetchRequest| -> Vec<String> {
+            let wrong = request(message).err().unwrap_or_default();
+            wrong.into_iter().map(|one| one.field).collect()
+        };
+        let plain = || FetchRequest {
+            url: "http://a/".into(),
+            ..FetchRequest::default()
+        };
+        let header = |length| proto::Header {
+            name: "x".into(),
+            value: "y".repeat(length),
+        };
+        let most = FetchRequest {
+            formats: vec![1; MOST_FORMATS],
+            headers: vec![header(LONGEST_HEADER - 1); MOST_HEADERS],
+            user_agent: "a".repeat(LONGEST_USER_AGENT),
+            ..plain()
+        };
+        assert_eq!(fields(most), [""; 0]);
+        let more = FetchRequest {
+            formats: vec![1; 1_000_000],
+            headers: vec![header(LONGEST_HEADER); 1000],
+            user_agent: "a".repeat(LONGEST_USER_AGENT + 1),
+            ..plain()
+        };
+        let wrong = fields(more);
+        assert_eq!(wrong.len(), 3 + MOST_HEADERS, "{wrong:?}");
+        assert_eq!(wrong[..3], ["formats", "headers", "headers[0]"]);
+        assert_eq!(wrong.last().unwrap(), "user_agent");
+        // Wrong ones are not named without end either.
+        let wrong = fields(FetchRequest {
+            formats: vec![77; 1_000_000],
+            ..plain()
+        });
+        assert_eq!(wrong.len(), 1 + MOST_FORMATS);
     }
 }

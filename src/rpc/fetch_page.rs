@@ -14,6 +14,8 @@ pub(super) const LONGEST_SELECTOR: usize = 4096;
 const LONGEST_PREDICATE: usize = 16 << 10;
 const LONGEST_NAME: usize = 64;
 const MOST_PATTERNS: usize = 64;
+/// There are five; as with formats.
+const MOST_KINDS: usize = 64;
 const LONGEST_PATTERN: usize = 1024;
 
 pub(super) type Wrong = Vec<Violation>;
@@ -117,8 +119,15 @@ fn blocking(blocking: Option<&proto::Blocking>, wrong: &mut Wrong) -> Blocking {
     let Some(blocking) = blocking else {
         return Blocking::default();
     };
+    let named = &blocking.resource_types;
+    check(
+        wrong,
+        "blocking.resource_types",
+        named.len() <= MOST_KINDS,
+        || format!("{} types are more than {MOST_KINDS}", named.len()),
+    );
     let mut kinds = Vec::new();
-    for (at, value) in blocking.resource_types.iter().enumerate() {
+    for (at, value) in named.iter().take(MOST_KINDS).enumerate() {
         let field = || format!("blocking.resource_types[{at}]");
         match proto::ResourceType::try_from(*value) {
             Ok(proto::ResourceType::Image) => kinds.push(Resource::Image),
@@ -146,7 +155,7 @@ fn blocking(blocking: Option<&proto::Blocking>, wrong: &mut Wrong) -> Blocking {
         patterns.len() <= MOST_PATTERNS,
         || format!("{} patterns are more than {MOST_PATTERNS}", patterns.len()),
     );
-    for (at, pattern) in patterns.iter().enumerate() {
+    for (at, pattern) in patterns.iter().take(MOST_PATTERNS).enumerate() {
         let sound = (1..=LONGEST_PATTERN).contains(&pattern.len());
         check(
             wrong,

@@ -18,6 +18,8 @@ mod fetch_many;
 mod fetch_messages;
 mod fetch_page;
 mod fetch_picture;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod health;
 mod hold;
 mod incoming;

@@ -165,9 +165,29 @@ pub(super) fn of(error: Error, broker: &Broker, limit: Option<Limit>) -> Status 
     answer.status()
 }
 
-fn of_invalid(violations: Vec<Violation>) -> Answer {
-    let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
-    let message = lines.join("; ");
+/// So much is said of what is wrong with a request, in bytes. It is said twice, in the message and in
+/// the details, and some clients take no more than 8 KiB of headers.
+const MOST_SAID: usize = 2048;
+
+fn of_invalid(mut violations: Vec<Violation>) -> Answer {
+    let mut message = String::new();
+    let mut told = 0;
+    for wrong in &violations {
+        let line = wrong.to_string();
+        if told > 0 && message.len() + line.len() > MOST_SAID {
+            break;
+        }
+        if told > 0 {
+            message += "; ";
+        }
+        message += &line;
+        told += 1;
+    }
+    match violations.len() - told {
+        0 => {}
+        left => message += &format!("; and {left} more"),
+    }
+    violations.truncate(told);
     let mut answer = Answer::new(Code::InvalidArgument, ErrorReason::BadRequest, message);
     answer.violations = violations;
     answer
@@ -348,5 +368,19 @@ fn passed(limit: Option<Limit>) -> Answer {
             Answer::new(code, reason, format!("the {name} of {value} passed")).with(name, value)
         }
         None => Answer::new(code, reason, "the deadline passed"),
+    }
+
+    #[test]
+    fn an_error_fits_the_headers_of_every_client() {
+        let violation = |n| Violation::new(format!("formats[{n}]"), "there is no value 77");
+        let status = invalid((0..1000).map(violation).collect());
+        let details = status.get_error_details();
+        let named = details.bad_request().unwrap().field_violations.len();
+        assert!((10..1000).contains(&named), "{named}");
+        let left = format!("; and {} more", 1000 - named);
+        assert!(status.message().ends_with(&left), "{}", status.message());
+        assert!(status.message().len() + status.details().len() * 4 / 3 < 8 << 10);
+        let one = invalid(vec![Violation::new("é".repeat(999), "é".repeat(999))]);
+        assert!(!one.message().contains("more"), "{}", one.message());
     }
 }

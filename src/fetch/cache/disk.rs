@@ -4,7 +4,13 @@
 //! with a digest, so that one that is not what was written is a miss. Nothing here blocks a worker
 //! of the runtime, and nobody waits for a write.
 
-use std::{fs, io, io::Write, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    fs, io,
+    io::{Read, Write},
+    path::PathBuf,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -87,7 +93,7 @@ impl Disk {
         let key = key.to_owned();
         let work = tokio::task::spawn_blocking(move || {
             let _hand = hand;
-            let read = fs::read(inner.dir.join(&name)).ok();
+            let read = inner.get(&name).ok();
             let entry = read.and_then(|bytes| unpack(bytes, url_of(&key)));
             if entry.is_none() {
                 inner.delete(&name);
@@ -172,9 +178,22 @@ impl Inner {
         *self.error.lock() = written.err().map(|error| error.to_string());
     }
 
+    /// The longest file that is written, and so the longest that is read.
+    const fn longest(&self) -> u64 {
+        self.limit / 4
+    }
+
+    fn get(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = fs::File::open(self.dir.join(name))?;
+        // One byte more, so that a longer one has no digest at its end and is a miss.
+        file.take(self.longest() + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let size = bytes.len() as u64;
-        if size > self.limit / 4 {
+        if size > self.longest() {
             return Ok(());
         }
         let mut file = tempfile::Builder::new()
@@ -272,11 +291,11 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// What a file begins with: the form of what follows.
-const FORM: &[u8; 8] = b"berth\0\0\x01";
+pub(super) const FORM: &[u8; 8] = b"berth\0\0\x01";
 const DIGEST: usize = 32;
 
 /// Form, length of the head, head, body, digest of all that.
-fn pack(entry: &Entry) -> io::Result<Vec<u8>> {
+pub(super) fn pack(entry: &Entry) -> io::Result<Vec<u8>> {
     let head = serde_json::to_vec(&stored::Head::of(entry))?;
     let length = u32::try_from(head.len()).map_err(io::Error::other)?;
     let mut bytes = Vec::with_capacity(FORM.len() + 4 + head.len() + entry.body.len() + DIGEST);
@@ -289,7 +308,7 @@ fn pack(entry: &Entry) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn unpack(bytes: Vec<u8>, url: &str) -> Option<Entry> {
+pub(super) fn unpack(bytes: Vec<u8>, url: &str) -> Option<Entry> {
     let (content, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;
     if Sha256::digest(content).as_slice() != digest {
         return None;
@@ -403,6 +422,13 @@ mod tests {
             assert!(!path.exists());
             assert_eq!(disk.bytes(), 0);
         }
+        // Whole, with something without end behind it.
+        kept(&disk, "http://a/", b"the body").await;
+        let path = dir.path().join(name("http://a/"));
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        assert!(disk.read("http://a/", soon()).await.is_none());
+        assert!(!path.exists());
         // Whole, but of another URL.
         kept(&disk, "http://a/", b"the body").await;
         let path = |url| dir.path().join(name(url));

@@ -9,6 +9,8 @@
 mod disk;
 mod entry;
 mod flights;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod rendered;
 pub(super) mod rules;
 mod stored;

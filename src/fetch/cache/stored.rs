@@ -23,6 +23,10 @@ pub(super) struct Head {
     headers: Vec<(String, String)>,
 }
 
+/// The last millisecond of the year 9999, after which dates cannot be written (RFC 9110 §5.6.7), and what
+/// reckons with them breaks.
+const LATEST: u64 = 253_402_300_799_999;
+
 impl Head {
     pub(super) fn of(entry: &Entry) -> Self {
         let asked = entry.asked.duration_since(SystemTime::UNIX_EPOCH);
@@ -42,7 +46,7 @@ impl Head {
         let uri: http::Uri = self.url.parse().ok()?;
         let wanted: http::Uri = url.parse().ok()?;
         let asked = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.asked))?;
-        if uri != wanted {
+        if uri != wanted || self.asked > LATEST {
             return None;
         }
         let question = Question::new(uri, headers(&self.asked_with)?);
