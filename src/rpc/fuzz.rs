@@ -47,10 +47,10 @@ pub(crate) fn fetch(data: &[u8]) {
 
 /// A message that asks for a lease, and a deadline: the same.
 pub(crate) fn acquire(data: &[u8]) {
-    if let Ok(message) = proto::AcquireRequest::decode(data) {
-        if let Err(status) = lease::spec(message, "somebody") {
-            readable(&status);
-        }
+    if let Ok(message) = proto::AcquireRequest::decode(data)
+        && let Err(status) = lease::spec(message, "somebody")
+    {
+        readable(&status);
     }
     let mut metadata = MetadataMap::new();
     if let Ok(value) = String::from_utf8_lossy(data).parse() {

@@ -369,6 +369,11 @@ fn passed(limit: Option<Limit>) -> Answer {
         }
         None => Answer::new(code, reason, "the deadline passed"),
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn an_error_fits_the_headers_of_every_client() {
