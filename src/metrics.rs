@@ -14,9 +14,10 @@ use opentelemetry_sdk::{error::OTelSdkError, metrics::SdkMeterProvider};
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
 
-mod cdp;
+mod denied;
 mod table;
 mod words;
+mod zero;
 
 pub use table::{Def, Kind, Read, TABLE};
 pub use words::{
@@ -224,16 +225,6 @@ impl Metrics {
         self.count("berth_pool_exhausted_total", &labels);
     }
 
-    /// The egress policy forbade a target by `rule`, or said that it would have.
-    pub fn egress_denied(&self, rule: EgressRule, enforced: bool) {
-        let mode = if enforced { "enforce" } else { "report" };
-        let labels = [
-            KeyValue::new("rule", rule.as_str()),
-            KeyValue::new("mode", mode),
-        ];
-        self.count("berth_egress_denied_total", &labels);
-    }
-
     /// A request was refused, for its owner had as much of `quota` as it may.
     pub fn quota_refused(&self, quota: QuotaKind) {
         let labels = [KeyValue::new("quota", quota.as_str())];
@@ -282,77 +273,6 @@ impl Metrics {
             KeyValue::new("code", code),
         ];
         self.measure("rpc_server_duration_seconds", took, &labels);
-    }
-
-    fn start_at_zero(&self) {
-        let zero = |name: &'static str, label: &'static str, words: &[&'static str]| {
-            for word in words {
-                self.add(name, 0, &[KeyValue::new(label, *word)]);
-            }
-        };
-        zero(
-            "berth_browser_launches_total",
-            "result",
-            &LaunchResult::ALL.map(LaunchResult::as_str),
-        );
-        zero(
-            "berth_browsers_retired_total",
-            "reason",
-            &Retire::ALL.map(Retire::as_str),
-        );
-        zero(
-            "berth_acquire_total",
-            "outcome",
-            &AcquireOutcome::ALL.map(AcquireOutcome::as_str),
-        );
-        zero(
-            "berth_auth_reloads_total",
-            "result",
-            &Reload::ALL.map(Reload::as_str),
-        );
-        zero(
-            "berth_auth_total",
-            "outcome",
-            &AuthOutcome::ALL.map(AuthOutcome::as_str),
-        );
-        zero(
-            "berth_pool_exhausted_total",
-            "wanted",
-            &Wanted::ALL.map(Wanted::as_str),
-        );
-        zero(
-            "berth_quota_refused_total",
-            "quota",
-            &QuotaKind::ALL.map(QuotaKind::as_str),
-        );
-        zero(
-            "berth_canary_runs_total",
-            "result",
-            &CanaryResult::ALL.map(CanaryResult::as_str),
-        );
-        zero("berth_leaks_found_total", "kind", &LEAK_KINDS);
-        zero("berth_leaks_repaired_total", "kind", &LEAK_KINDS);
-        zero("berth_cache_requests_total", "result", &CACHE_RESULTS);
-        zero("berth_leases_ended_total", "reason", &END_REASONS);
-        for rule in EgressRule::ALL.map(EgressRule::as_str) {
-            for mode in ["enforce", "report"] {
-                let labels = [KeyValue::new("rule", rule), KeyValue::new("mode", mode)];
-                self.add("berth_egress_denied_total", 0, &labels);
-            }
-        }
-        self.cdp_at_zero();
-        for via in VIA {
-            for outcome in FETCH_OUTCOMES {
-                let labels = [KeyValue::new("via", via), KeyValue::new("outcome", outcome)];
-                self.add("berth_fetches_total", 0, &labels);
-            }
-        }
-        for name in [
-            "berth_http_connections_opened_total",
-            "berth_http_requests_total",
-        ] {
-            self.add(name, 0, &[]);
-        }
     }
 
     fn count(&self, name: &'static str, labels: &[KeyValue]) {
