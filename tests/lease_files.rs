@@ -142,6 +142,7 @@ async fn downloads_land_in_the_lease_whoever_asks_for_them_and_wherever() {
     assert_eq!(left, 0, "nothing of it is elsewhere");
     broker.release(&lease).await;
     drop(files);
+    drop(client);
     broker.stop().await;
 }
 
@@ -206,6 +207,7 @@ async fn what_is_brought_can_be_uploaded_and_nothing_else_can() {
     assert_eq!(gone.0, 404);
     broker.release(&lease).await;
     drop(files);
+    drop(client);
     broker.stop().await;
 }
 
@@ -332,5 +334,6 @@ async fn a_lease_that_downloads_too_much_ends_and_takes_its_files_along() {
     })
     .await;
     drop(files);
+    drop(client);
     broker.stop().await;
 }
