@@ -278,6 +278,7 @@ async fn commands_that_reach_past_the_browser_are_denied_and_the_session_lives()
         assert_eq!(metric(&broker, &series).await, wanted as f64, "{rule}");
     }
     broker.release(&lease).await;
+    drop(client);
     broker.stop().await;
 }
 
@@ -353,6 +354,7 @@ async fn without_the_policy_the_same_commands_do_what_they_say() {
     let series = "berth_cdp_denied_total{mode=\"report\",rule=\"machine\"}";
     assert!(metric(&broker, series).await >= 4.0, "it is counted");
     broker.release(&lease).await;
+    drop(client);
     broker.stop().await;
 }
 
@@ -520,6 +522,7 @@ async fn no_spelling_of_a_forbidden_url_is_opened() {
         assert!(answer["result"]["targetId"].is_string(), "{answer}");
     }
     broker.release(&lease).await;
+    drop(client);
     broker.stop().await;
 }
 
@@ -623,6 +626,8 @@ async fn every_way_to_a_session_is_judged() {
     }
     drop(http);
     broker.release(&lease).await;
+    drop(client);
+    drop(direct);
     broker.stop().await;
 }
 
@@ -699,6 +704,7 @@ async fn scripts_of_pages_do_not_get_where_their_clients_may_not() {
     };
     assert!(open.iter().all(web), "{open:?}");
     broker.release(&lease).await;
+    drop(client);
     broker.stop().await;
 }
 
@@ -838,6 +844,7 @@ async fn however_a_message_is_sent_it_is_judged_whole() {
         long.len()
     );
     broker.release(&lease).await;
+    drop(client);
     broker.stop().await;
 }
 
@@ -862,6 +869,8 @@ async fn a_lease_that_asks_too_often_ends() {
     }
     let ended = broker.get(&lease.id).await;
     assert_eq!(ended.end_reason(), EndReason::Policy);
+    drop(one);
+    drop(other);
     broker.stop().await;
 }
 
@@ -875,6 +884,7 @@ async fn a_browser_that_ends_itself_still_may() {
         broker.get(&lease.id).await.end_time.is_some()
     })
     .await;
+    drop(client);
     broker.stop().await;
 }
 
@@ -908,6 +918,9 @@ const HARMLESS: &[&str] = &[
     "Input.dispatchDragEvent",
     "Network.",
     "Overlay.",
+    "Page.deleteCookie",
+    "Page.enable",
+    "Page.setDeviceMetricsOverride",
     "Page.addScriptToEvaluateOnNewDocument",
     "Page.captureScreenshot",
     "Page.createIsolatedWorld",

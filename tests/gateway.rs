@@ -439,6 +439,12 @@ async fn every_route_asks_for_the_token_first() {
         ("PUT", "/json/new", 405, "GET"),
         ("GET", "/json/new", 404, "Target.createTarget"),
         ("GET", "/nonsense", 404, "/json/version"),
+        ("GET", "/files/..", 400, "not a name"),
+        ("GET", "/files/%2e%2e", 400, "not a name"),
+        ("DELETE", "/files/%2E", 400, "not a name"),
+        ("GET", "/files/../json/version", 404, "/json/version"),
+        ("POST", "/files/x", 405, "GET, PUT, DELETE"),
+        ("PUT", "/files", 405, "GET"),
     ] {
         let (found, answer) = rig.ask(method, &format!("{}{route}", lease.path), "").await;
         assert_eq!(found, status, "{answer}");

@@ -95,7 +95,7 @@ pub enum Error {
 }
 
 /// Has the browser at `cdp` save into `dir` what pages of its default context download, under the
-/// names that they suggest. Without that the headless shell refuses downloads, and Chromium saves
+/// names that they suggest; what had one is replaced. Without that the headless shell refuses downloads, and Chromium saves
 /// them into a directory of the user's.
 pub(super) async fn save_downloads(
     cdp: &Cdp,

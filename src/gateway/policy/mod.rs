@@ -8,6 +8,7 @@
 //! What it lets through, Chromium reads as it was read here: a message that two parsers might take
 //! for two things (doubled keys, comments, text after the end, another encoding) is no command.
 
+mod commands;
 mod looks;
 mod message;
 mod show;

@@ -3,9 +3,10 @@
 //! Every command that Chromium 156 describes at `/json/protocol` was looked at; `tests/cdp_policy.rs`
 //! tells when the browser at hand has a domain that is not here.
 
-use CdpRule::{Bypass, Code, Machine, Network, Unknown};
+use CdpRule::{Code, Machine, Network, Unknown};
 use Treatment::{Deny, Pass};
 
+use super::commands::{BROWSER, PAGES, TARGET, TRACING};
 use crate::metrics::CdpRule;
 
 /// What becomes of a command.
@@ -113,7 +114,11 @@ const fn domain(
     }
 }
 
-const fn command(name: &'static str, treatment: Treatment, why: &'static str) -> Command {
+pub(super) const fn command(
+    name: &'static str,
+    treatment: Treatment,
+    why: &'static str,
+) -> Command {
     Command {
         name,
         treatment,
@@ -122,8 +127,8 @@ const fn command(name: &'static str, treatment: Treatment, why: &'static str) ->
 }
 
 const PAGE: &str = "of one page";
-const OWN: &str = "of the lease's own browser";
-const EMULATED: &str = "emulated, no device is touched";
+pub(super) const OWN: &str = "of the lease's own browser";
+pub(super) const EMULATED: &str = "emulated, no device is touched";
 
 /// Every domain, by name.
 pub const TABLE: &[Domain] = &[
@@ -256,159 +261,4 @@ pub const TABLE: &[Domain] = &[
     pass("WebAudio", PAGE),
     pass("WebAuthn", EMULATED),
     pass("WebMCP", PAGE),
-];
-
-const BROWSER: &[Command] = &[
-    command("Browser.addMockCamera", Pass, EMULATED),
-    command("Browser.addPrivacySandboxEnrollmentOverride", Pass, OWN),
-    command("Browser.cancelDownload", Pass, OWN),
-    command(
-        "Browser.close",
-        Pass,
-        "it ends the lease's own browser, and the lease with it",
-    ),
-    command(
-        "Browser.crash",
-        Deny(Machine),
-        "to the operator it is a fault of the machine",
-    ),
-    command(
-        "Browser.crashGpuProcess",
-        Deny(Machine),
-        "to the operator it is a fault of the machine",
-    ),
-    command(
-        "Browser.executeBrowserCommand",
-        Deny(Machine),
-        "it drives the browser's own user interface",
-    ),
-    command(
-        "Browser.getBrowserCommandLine",
-        Deny(Machine),
-        "it tells paths of the machine",
-    ),
-    command("Browser.getGlobalPrivacyControl", Pass, OWN),
-    command("Browser.getHistogram", Pass, OWN),
-    command("Browser.getHistograms", Pass, OWN),
-    command("Browser.getVersion", Pass, OWN),
-    command("Browser.getWindowBounds", Pass, OWN),
-    command("Browser.getWindowForTarget", Pass, OWN),
-    command("Browser.grantPermissions", Pass, OWN),
-    command("Browser.resetPermissions", Pass, OWN),
-    command("Browser.setContentsSize", Pass, OWN),
-    command(
-        "Browser.setDockTile",
-        Deny(Machine),
-        "it draws on the machine's desktop",
-    ),
-    command(
-        "Browser.setDownloadBehavior",
-        Treatment::Look(Look::Download),
-        "clients name a directory of their own machine",
-    ),
-    command("Browser.setGlobalPrivacyControl", Pass, OWN),
-    command("Browser.setPermission", Pass, OWN),
-    command("Browser.setWindowBounds", Pass, OWN),
-];
-
-const PAGES: &[Command] = &[
-    command(
-        "Page.addCompilationCache",
-        Deny(Code),
-        "compiled code is run as it is, without the checks that scripts undergo",
-    ),
-    command(
-        "Page.handleFileChooser",
-        Treatment::Look(Look::Files),
-        "pages read the files they are given",
-    ),
-    command(
-        "Page.navigate",
-        Treatment::Look(Look::Url),
-        "files and the browser's own pages are not of the web",
-    ),
-    command(
-        "Page.setDownloadBehavior",
-        Treatment::Look(Look::Download),
-        "clients name a directory of their own machine",
-    ),
-];
-
-const TARGET: &[Command] = &[
-    command("Target.activateTarget", Pass, OWN),
-    command(
-        "Target.attachToBrowserTarget",
-        Pass,
-        "its session comes over the same connection",
-    ),
-    command(
-        "Target.attachToTarget",
-        Pass,
-        "its session comes over the same connection",
-    ),
-    command(
-        "Target.autoAttachRelated",
-        Pass,
-        "its sessions come over the same connection",
-    ),
-    command("Target.closeTarget", Pass, OWN),
-    command(
-        "Target.createBrowserContext",
-        Treatment::Look(Look::Context),
-        "its proxy would go around the broker's egress",
-    ),
-    command(
-        "Target.createTarget",
-        Treatment::Look(Look::Url),
-        "files and the browser's own pages are not of the web",
-    ),
-    command("Target.detachFromTarget", Pass, OWN),
-    command("Target.disposeBrowserContext", Pass, OWN),
-    command(
-        "Target.exposeDevToolsProtocol",
-        Deny(Bypass),
-        "scripts of pages would send commands past this policy",
-    ),
-    command("Target.getBrowserContexts", Pass, OWN),
-    command(
-        "Target.getDevToolsTarget",
-        Deny(Bypass),
-        "the developer tools would send commands past this policy",
-    ),
-    command("Target.getTargetInfo", Pass, OWN),
-    command("Target.getTargets", Pass, OWN),
-    command(
-        "Target.openDevTools",
-        Deny(Bypass),
-        "the developer tools would send commands past this policy",
-    ),
-    command(
-        "Target.sendMessageToTarget",
-        Treatment::Look(Look::Nested),
-        "it wraps a command",
-    ),
-    command(
-        "Target.setAutoAttach",
-        Pass,
-        "its sessions come over the same connection",
-    ),
-    command("Target.setDiscoverTargets", Pass, OWN),
-    command(
-        "Target.setRemoteLocations",
-        Deny(Network),
-        "it makes the browser connect to others",
-    ),
-];
-
-const TRACING: &[Command] = &[
-    command("Tracing.end", Pass, OWN),
-    command("Tracing.getCategories", Pass, OWN),
-    command("Tracing.getTrackEventDescriptor", Pass, OWN),
-    command("Tracing.recordClockSyncMarker", Pass, OWN),
-    command("Tracing.requestMemoryDump", Pass, OWN),
-    command(
-        "Tracing.start",
-        Treatment::Look(Look::Trace),
-        "some of its sources are the machine's, and some of its ways end in a file",
-    ),
 ];
