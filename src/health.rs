@@ -257,6 +257,14 @@ pub struct Egress {
     /// How they are.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// Rules that open.
+    pub allow_rules: u64,
+    /// Rules that close.
+    pub deny_rules: u64,
+    /// What is open when no rule is about it: `public` or `nothing`.
+    pub default: &'static str,
+    /// Whether what is forbidden is let through all the same, and only told.
+    pub report_only: bool,
 }
 
 /// What the kernel gives us.

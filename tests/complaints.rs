@@ -770,6 +770,61 @@ async fn c20_a_stuck_page_is_not_handed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::disallowed_methods, reason = "the test's own listener")]
+async fn c23_no_fetch_leads_inside() {
+    let inside = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = inside.local_addr().unwrap().port();
+    let (count, mut reached) = mpsc::unbounded_channel();
+    let accepting = tokio::spawn(async move {
+        while let Ok((stream, from)) = inside.accept().await {
+            drop(stream);
+            count.send(from).unwrap();
+        }
+    });
+    // Nothing of loopback is open.
+    let broker = Broker::with(|config| config.egress_allow.clear()).await;
+    let fetch = async |url: String, strategy: FetchStrategy| {
+        let request = FetchRequest {
+            url,
+            strategy: strategy.into(),
+            ..FetchRequest::default()
+        };
+        broker.fetches().fetch(request).await
+    };
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "0x7f.1",
+        "①②⑦.⓪.⓪.①",
+        "[::ffff:127.0.0.1]",
+    ] {
+        for strategy in [
+            FetchStrategy::Http,
+            FetchStrategy::Auto,
+            FetchStrategy::Browser,
+        ] {
+            let denied = fetch(format!("http://{host}:{port}/"), strategy).await;
+            let denied = denied.expect_err("it leads inside");
+            assert_eq!(denied.code(), Code::PermissionDenied, "{host}: {denied:?}");
+            assert_eq!(reason(&denied), "EGRESS_DENIED");
+        }
+    }
+    assert!(reached.try_recv().is_err(), "somebody got through");
+    drop(
+        tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .unwrap(),
+    );
+    assert!(
+        reached.recv().await.is_some(),
+        "the listener would have seen it"
+    );
+    accepting.abort();
+    assert!(accepting.await.is_err_and(|ended| ended.is_cancelled()));
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c24_no_route_opens_without_the_token() {
     let broker = Broker::start().await;
     let lease = acquire(&mut broker.leases(), AcquireRequest::default())

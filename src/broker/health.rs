@@ -3,7 +3,7 @@
 use super::{Broker, Status};
 use crate::{
     browser::State,
-    fetch,
+    egress, fetch,
     health::{BrowserPool, Cache, Checks, Egress, Health, HttpClient, Resources, Stage, Verdict},
 };
 
@@ -45,7 +45,7 @@ impl Broker {
                 requests_reused: load.connections.reused,
             },
             cache: cache(&load.cache),
-            egress: Egress::default(),
+            egress: egress(self.0.fetcher.egress()),
             resources: self.resources(status),
         }
     }
@@ -94,6 +94,16 @@ impl Broker {
             dirs_pending: disk.pending,
             leaks: self.0.pool.leaks(),
         }
+    }
+}
+
+fn egress(settings: &egress::Settings) -> Egress {
+    Egress {
+        verdict: Verdict::default(),
+        allow_rules: settings.allow.len() as u64,
+        deny_rules: settings.deny.len() as u64,
+        default: settings.fallback.as_str(),
+        report_only: settings.report_only,
     }
 }
 

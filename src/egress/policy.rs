@@ -42,6 +42,17 @@ pub enum Fallback {
     Nothing,
 }
 
+impl Fallback {
+    /// The stable word of settings and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 impl FromStr for Fallback {
     type Err = ();
 
@@ -205,6 +216,12 @@ impl Policy {
             shared: Arc::clone(&self.shared),
             narrowed,
         }
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     /// The ports that are never reachable.

@@ -149,14 +149,8 @@ impl Error {
                 what: slow.to_string(),
             };
         }
-        match chain.find::<LookupError>() {
-            Some(LookupError::Denied(denied)) => return denied.clone().into(),
-            Some(LookupError::NotFound(why)) => return Self::Dns(why.clone()),
-            Some(LookupError::Passed) => {
-                let what = "no answer from a DNS server".into();
-                return Self::Timeout { what };
-            }
-            None => {}
+        if let Some(failed) = chain.find::<LookupError>() {
+            return failed.clone().into();
         }
         let words = chain.words();
         if chain.any(|one| one == "dns error") {

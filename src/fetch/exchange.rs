@@ -141,7 +141,7 @@ impl Inner {
             let why = Error::of_http(&error).to_string();
             Error::BadRequest("proxy_url", why)
         })?;
-        let _way = self.ways.set_out(&hop.url, request.proxy.as_ref())?;
+        let way = self.ways.set_out(&hop.url, request.proxy.as_ref())?;
         let mut again = hop.is_repeatable();
         loop {
             let mut request = hop.request(headers);
@@ -183,7 +183,7 @@ impl Inner {
                     tracing::debug!(%error, "fetch.repeated");
                     again = false;
                 }
-                Err((error, _)) => return Err(error),
+                Err((error, _)) => return Err(way.explained(error)),
             }
         }
     }

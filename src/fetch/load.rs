@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{CacheLoad, ConnectionCounts, Fetcher, cache::Cache};
+use crate::egress;
 
 /// How busy fetching is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,12 @@ pub struct Load {
 }
 
 impl Fetcher {
+    /// The rules on where it goes.
+    #[must_use]
+    pub fn egress(&self) -> &egress::Settings {
+        self.0.ways.settings()
+    }
+
     /// How busy fetching is.
     #[must_use]
     pub fn load(&self) -> Load {

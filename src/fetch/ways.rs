@@ -18,7 +18,7 @@ use url::{Host, Url};
 use super::{Error, Proxy};
 use crate::{
     deadline::Deadline,
-    egress::{Denied, Egress, LookupError, Target},
+    egress::{Denied, Egress, LookupError, Settings, Target},
 };
 
 /// The ways that requests are on; clones share them.
@@ -37,6 +37,8 @@ struct Way {
     ports: HashMap<u16, usize>,
     /// The addresses of its name that were let through.
     addresses: HashSet<IpAddr>,
+    /// Why there were none the last time.
+    failed: Option<LookupError>,
 }
 
 /// A request is on its way, until this is dropped.
@@ -58,6 +60,10 @@ impl Ways {
             limit,
             open: Arc::default(),
         }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        self.egress.policy().settings()
     }
 
     /// What can be said of a request for `url` before anything is looked up, sent, or served of
@@ -158,11 +164,13 @@ impl Ways {
             .collect();
         let plain = host.to_string();
         let deadline = Deadline::after(self.limit);
-        let found = self.egress.open(&plain, &targets, deadline).await?;
+        let found = self.egress.open(&plain, &targets, deadline).await;
         if let Some(way) = self.open.lock().get_mut(&host) {
-            way.addresses.extend(found.iter().map(IpAddr::to_canonical));
+            way.failed = found.as_ref().err().cloned();
+            let found = found.iter().flatten();
+            way.addresses.extend(found.map(IpAddr::to_canonical));
         }
-        Ok(found
+        Ok(found?
             .into_iter()
             .map(|address| SocketAddr::new(address, 0))
             .collect())
@@ -176,6 +184,17 @@ impl Resolve for Ways {
             let found: Addrs = Box::new(looking.await?.into_iter());
             Ok(found)
         })
+    }
+}
+
+impl OnTheWay {
+    /// What `error` of the client means, who may have dropped why a name has no address: its SOCKS
+    /// part does.
+    pub(super) fn explained(&self, error: Error) -> Error {
+        let open = self.ways.open.lock();
+        let way = open.get(self.target.host());
+        let failed = way.and_then(|way| way.failed.clone());
+        failed.map_or(error, Error::from)
     }
 }
 
@@ -204,6 +223,18 @@ fn target(url: &Url) -> Result<Target, Error> {
     Target::of_url(url).ok_or_else(none)
 }
 
+impl From<LookupError> for Error {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Denied(denied) => denied.into(),
+            LookupError::NotFound(why) => Self::Dns(why),
+            LookupError::Passed => Self::Timeout {
+                what: "no answer from a DNS server".into(),
+            },
+        }
+    }
+}
+
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         Self::Denied(Box::new(denied))
@@ -214,7 +245,7 @@ impl From<Denied> for Error {
 mod tests {
     use super::*;
     use crate::{
-        egress::{OwnPorts, Policy, Resolver, Settings},
+        egress::{OwnPorts, Policy, Resolver},
         metrics::{EgressRule, Metrics},
     };
 
