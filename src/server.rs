@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     deadline::Deadline,
     drain::Drain,
+    egress::{Egress, OwnPort, OwnPorts, Policy, Resolver, ResolverError},
     fetch::{self, Fetcher},
     gateway,
     lease::EndReason,
@@ -36,6 +37,8 @@ pub struct Server {
     asked: rpc::Shutdown,
     telemetry: telemetry::Controls,
     shutdown_timeout: Duration,
+    /// Its ports are closed to what it fetches as long as it listens.
+    _own: [OwnPort; 3],
 }
 
 /// Where a server listens.
@@ -77,6 +80,9 @@ pub enum Error {
     /// The HTTP client cannot be built.
     #[error("cannot build the HTTP client: {0}")]
     Client(#[from] fetch::BuildError),
+    /// Names cannot be looked up.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
     /// The metrics cannot be set up.
     #[error(transparent)]
     Metrics(#[from] metrics::Error),
@@ -129,7 +135,12 @@ impl Server {
         let metrics = Metrics::new()?;
         let drain = Drain::new(Handle::current());
         let pool = Pool::start(config.pool(), Arc::new(run_dir), &drain, &metrics);
-        let fetcher = Fetcher::new(config.fetches(), pool.clone(), &drain, &metrics)?;
+        let ports = OwnPorts::default();
+        let own = [addresses.grpc, addresses.gateway, addresses.ops];
+        let own = own.map(|address| ports.add(address.port()));
+        let policy = Policy::new(config.egress(), ports, &metrics);
+        let egress = Egress::new(policy, Resolver::new(&config.dns_servers)?);
+        let fetcher = Fetcher::new(config.fetches(), pool.clone(), egress, &drain, &metrics)?;
         let (leases, thresholds) = (config.leases(), config.thresholds());
         let broker = Broker::start(leases, thresholds, pool.clone(), fetcher, &drain, &metrics);
         let mut server = Self {
@@ -143,6 +154,7 @@ impl Server {
             asked: rpc::Shutdown::new(),
             telemetry,
             shutdown_timeout: config.shutdown_timeout,
+            _own: own,
         };
         server.serve_grpc(grpc, config, &metrics);
         server.serve_gateway(gateway, config);

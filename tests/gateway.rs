@@ -19,6 +19,7 @@ use berth::{
     browser::{self, Pool, RunDir, launch},
     deadline::Deadline,
     drain::Drain,
+    egress::{Egress, OwnPorts, Policy, Resolver, Settings},
     fetch::{self, Fetcher},
     gateway,
     lease::{EndReason, LeaseId},
@@ -93,8 +94,16 @@ impl Rig {
             detach_grace: Duration::from_secs(10),
             max_wait: Duration::from_secs(30),
         };
-        let fetcher =
-            Fetcher::new(fetch::Config::default(), pool.clone(), &drain, &metrics).unwrap();
+        let policy = Policy::new(Settings::default(), OwnPorts::default(), &metrics);
+        let egress = Egress::new(policy, Resolver::new(&[]).unwrap());
+        let fetcher = Fetcher::new(
+            fetch::Config::default(),
+            pool.clone(),
+            egress,
+            &drain,
+            &metrics,
+        )
+        .unwrap();
         let thresholds = berth::config::Config::default().thresholds();
         let broker = Broker::start(leases, thresholds, pool.clone(), fetcher, &drain, &metrics);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

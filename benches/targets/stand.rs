@@ -36,6 +36,10 @@ impl Stand {
             gateway_listen: anywhere,
             ops_listen: anywhere,
             run_dir: run_dir.path().to_owned(),
+            // Where the origins of the measurements are.
+            egress_allow: ["127.0.0.0/8", "::1"]
+                .map(|rule| rule.parse().unwrap())
+                .into(),
             ..Config::default()
         };
         change(&mut config);

@@ -26,6 +26,7 @@ use crate::{
     config::{self, Config},
     deadline::Deadline,
     drain::Drain,
+    egress::Rule,
     proto::{
         AcquireRequest, BrowserState, FetchFormat, FetchRequest, FetchResponse, FetchStrategy,
         GetRequest, GetStatusRequest, Lease, ReleaseRequest, WatchStatusRequest,
@@ -63,7 +64,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()?;
     let before = census::own().unwrap_or_default().open_fds;
-    let shown = runtime.block_on(show(&config));
+    let shown = runtime.block_on(show(config));
     runtime.shutdown_timeout(Duration::from_secs(1));
     let left = Left::count(scratch.path());
     shown?;
@@ -120,14 +121,16 @@ fn step(name: &str, took: Duration, what: std::fmt::Arguments<'_>) -> Result<(),
     say(format_args!("{name:<11}{millis:>8.1} ms   {what}"))
 }
 
-async fn show(config: &Config) -> Result<(), Failure> {
+async fn show(mut config: Config) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let (site, serving) = demo_site::start(stop.clone().cancelled_owned()).await?;
     let mut tasks = JoinSet::new();
     tasks.spawn(serving);
+    // The demonstration's own site, and nothing else of this machine.
+    config.egress_allow.push(Rule::at(site));
 
     let begun = Instant::now();
-    let server = Server::start(config).await.map_err(Failure::other)?;
+    let server = Server::start(&config).await.map_err(Failure::other)?;
     let told = tell(&server, &format!("http://{site}"), begun).await;
     let begun = Instant::now();
     let ended = server.shut_down().await;

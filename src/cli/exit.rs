@@ -15,6 +15,8 @@ pub(super) const CONFIG: u8 = 64;
 pub(super) const UNAVAILABLE: u8 = 69;
 /// Try again (`EX_TEMPFAIL` of sysexits.h).
 pub(super) const RETRY: u8 = 75;
+/// The target is one that the broker does not reach (`EX_NOPERM` of sysexits.h).
+pub(super) const DENIED: u8 = 77;
 /// The deadline passed, as timeout(1) has it.
 pub(super) const DEADLINE: u8 = 124;
 
@@ -76,6 +78,7 @@ impl From<Status> for Failure {
         let code = match status.code() {
             Code::Unavailable => UNAVAILABLE,
             Code::ResourceExhausted => RETRY,
+            Code::PermissionDenied => DENIED,
             Code::DeadlineExceeded | Code::Cancelled => DEADLINE,
             _ => 1,
         };

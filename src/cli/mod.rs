@@ -38,6 +38,7 @@ Exit codes:
    64  the configuration is wrong
    69  the broker cannot be reached, or has no browser to offer
    75  every browser is taken: try again
+   77  the broker does not go there: --egress-allow of berth serve opens it
   124  the deadline passed
 `berth lease` exits as its command does.";
 

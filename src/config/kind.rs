@@ -7,7 +7,10 @@ use http::HeaderValue;
 use url::Url;
 
 use super::Config;
-use crate::telemetry::{self, Format};
+use crate::{
+    egress::{Fallback, Rule},
+    telemetry::{self, Format},
+};
 
 /// The place of a value in the configuration.
 type Field<T> = fn(&mut Config) -> &mut T;
@@ -32,6 +35,10 @@ pub(super) enum Kind {
     /// A size where 0 stands for no limit.
     Limit(RangeInclusive<u64>, Field<u64>),
     Header(Field<Option<String>>),
+    Switch(Field<bool>),
+    Rules(Field<Vec<Rule>>),
+    Fallback(Field<Fallback>),
+    Addresses(Field<Vec<SocketAddr>>),
     LogFilter(Field<String>),
     LogFormat(Field<Format>),
 }
@@ -91,6 +98,17 @@ impl Kind {
                 }
                 *field(config) = optional(text).map(str::to_owned);
             }
+            Self::Switch(field) => *field(config) = text.parse().map_err(|_| wanted())?,
+            Self::Rules(field) => {
+                let rules = items(text).map(str::parse).collect::<Result<_, _>>();
+                *field(config) =
+                    rules.map_err(|error| format!("must be {}: {error}", self.values()))?;
+            }
+            Self::Fallback(field) => *field(config) = text.parse().map_err(|()| wanted())?,
+            Self::Addresses(field) => {
+                let addresses = items(text).map(str::parse).collect::<Result<_, _>>();
+                *field(config) = addresses.map_err(|_| wanted())?;
+            }
             Self::LogFilter(field) => {
                 telemetry::check_filter(text).map_err(|_| wanted())?;
                 text.clone_into(field(config));
@@ -121,6 +139,16 @@ impl Kind {
                 format!("0 for none or {}", between(range, |size| show_size(*size)))
             }
             Self::Header(_) => "printable ASCII, or empty".into(),
+            Self::Switch(_) => "true or false".into(),
+            Self::Rules(_) => {
+                "CIDR blocks, hosts or *.hosts, each with :PORT or :PORT-PORT after it or not, \
+                 separated by commas, or empty"
+                    .into()
+            }
+            Self::Fallback(_) => "public or nothing".into(),
+            Self::Addresses(_) => {
+                "IP addresses and ports such as 127.0.0.1:53, separated by commas, or empty".into()
+            }
             Self::LogFilter(_) => "a level or directives such as info,berth=debug".into(),
             Self::LogFormat(_) => "auto, json or pretty".into(),
         }
@@ -138,6 +166,10 @@ impl Kind {
             Self::Duration(..) => "DURATION",
             Self::Size(..) | Self::Limit(..) => "SIZE",
             Self::Header(_) => "TEXT",
+            Self::Switch(_) => "BOOL",
+            Self::Rules(_) => "RULES",
+            Self::Fallback(_) => "WORD",
+            Self::Addresses(_) => "ADDRESSES",
             Self::LogFilter(_) => "FILTER",
             Self::LogFormat(_) => "FORMAT",
         }
@@ -146,6 +178,11 @@ impl Kind {
     /// Whether TOML writes it without quotes.
     pub(super) fn is_number(&self) -> bool {
         matches!(self, Self::U32(..) | Self::U64(..) | Self::Usize(..))
+    }
+
+    /// Whether the flag alone says yes.
+    pub(super) fn is_switch(&self) -> bool {
+        matches!(self, Self::Switch(_))
     }
 
     /// Whether values may begin like a flag.
@@ -157,6 +194,11 @@ impl Kind {
 /// Empty text takes back what a lower source says.
 fn optional(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    let items = text.split([',', ' ']).map(str::trim);
+    items.filter(|item| !item.is_empty())
 }
 
 fn has_blank(text: &str) -> bool {

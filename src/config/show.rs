@@ -49,8 +49,13 @@ pub fn print_wanted(matches: &ArgMatches) -> bool {
 
 fn arg(setting: &'static Setting) -> Arg {
     let default = plain_default(setting);
-    Arg::new(setting.flag)
-        .long(setting.flag)
+    let arg = Arg::new(setting.flag);
+    let arg = if setting.kind.is_switch() {
+        arg.num_args(0..=1).default_missing_value("true")
+    } else {
+        arg
+    };
+    arg.long(setting.flag)
         .value_name(setting.kind.placeholder())
         .allow_hyphen_values(setting.kind.takes_flags())
         .allow_negative_numbers(true)

@@ -1,6 +1,7 @@
 //! The table: every setting once. Flags, keys, variables, help, documentation and parsing all come
 //! from here.
 
+mod egress;
 mod fetching;
 mod health;
 mod logging;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use Preset::{Found, Nothing, Text};
 
-use self::{fetching::FETCHING, health::HEALTH, logging::LOGGING};
+use self::{egress::EGRESS, fetching::FETCHING, health::HEALTH, logging::LOGGING};
 use super::kind::Kind;
 use crate::browser::RunDir;
 
@@ -99,6 +100,10 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         heading: "Fetching",
         settings: FETCHING,
+    },
+    Group {
+        heading: "Egress",
+        settings: EGRESS,
     },
     Group {
         heading: "Health",
@@ -367,6 +372,8 @@ mod tests {
                 "json",
                 "1.2.3.4:5",
                 "trace",
+                "nothing",
+                "true",
             ]
             .iter()
             .find_map(|text| {

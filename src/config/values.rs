@@ -8,6 +8,7 @@ use super::table;
 use crate::{
     broker::LeaseConfig,
     browser::{self, launch},
+    egress::{self, Fallback, Rule},
     fetch,
     health::Thresholds,
     telemetry::Format,
@@ -107,6 +108,16 @@ pub struct Config {
     pub cache_disk_bytes: u64,
     /// A file of certificates that are trusted besides those of the system.
     pub http_ca_file: Option<PathBuf>,
+    /// What is reachable though it would not be.
+    pub egress_allow: Vec<Rule>,
+    /// What is not reachable, whatever is allowed.
+    pub egress_deny: Vec<Rule>,
+    /// What holds for targets that no rule is about.
+    pub egress_default: Fallback,
+    /// Denials are told and not enforced.
+    pub egress_report_only: bool,
+    /// The DNS servers that are asked; none for the system's.
+    pub dns_servers: Vec<SocketAddr>,
     /// How often a canary page is loaded; zero for never.
     pub canary_interval: Duration,
     /// How long a canary page has to load.
@@ -161,6 +172,17 @@ impl Config {
                 extra_args: self.browser_args.clone(),
                 timeout: self.launch_timeout,
             },
+        }
+    }
+
+    /// The rules on where the broker and its browsers may go.
+    #[must_use]
+    pub fn egress(&self) -> egress::Settings {
+        egress::Settings {
+            allow: self.egress_allow.clone(),
+            deny: self.egress_deny.clone(),
+            fallback: self.egress_default,
+            report_only: self.egress_report_only,
         }
     }
 
@@ -264,6 +286,11 @@ impl Config {
             cache_bytes: 0,
             cache_dir: None,
             cache_disk_bytes: 0,
+            egress_allow: Vec::new(),
+            egress_deny: Vec::new(),
+            egress_default: Fallback::Public,
+            egress_report_only: false,
+            dns_servers: Vec::new(),
             canary_interval: never,
             canary_timeout: never,
             canary_max_age: never,
@@ -349,6 +376,11 @@ mod tests {
             cache_bytes: 64 << 20,
             cache_dir: None,
             cache_disk_bytes: 1 << 30,
+            egress_allow: Vec::new(),
+            egress_deny: Vec::new(),
+            egress_default: Fallback::Public,
+            egress_report_only: false,
+            dns_servers: Vec::new(),
             canary_interval: secs(60),
             canary_timeout: secs(10),
             canary_max_age: secs(300),

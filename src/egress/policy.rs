@@ -3,12 +3,13 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    str::FromStr,
     sync::Arc,
 };
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use url::Host;
+use url::{Host, Url};
 
 use super::{
     address::{is_metadata, is_metadata_name, special, special_name},
@@ -41,8 +42,20 @@ pub enum Fallback {
     Nothing,
 }
 
+impl FromStr for Fallback {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "public" => Ok(Self::Public),
+            "nothing" => Ok(Self::Nothing),
+            _ => Err(()),
+        }
+    }
+}
+
 /// Where something wants to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// An address, or a name in lower case without a final dot.
     host: Host<String>,
@@ -104,6 +117,12 @@ impl Target {
         Self { host, port }
     }
 
+    /// Where a request for `url` goes; `None` where its scheme leads to no host or has no port.
+    #[must_use]
+    pub fn of_url(url: &Url) -> Option<Self> {
+        Some(Self::new(url.host()?, url.port_or_known_default()?))
+    }
+
     /// The port of an address.
     #[must_use]
     pub const fn of(address: SocketAddr) -> Self {
@@ -154,7 +173,11 @@ impl fmt::Display for Target {
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rule, target } = self;
-        write!(f, "{target} is not reachable from here: {}", rule.why())
+        write!(f, "{target} is not reachable from here: {}", rule.why())?;
+        if rule.is_opened_by_allowing() {
+            write!(f, "; an operator opens it with --egress-allow {target}")?;
+        }
+        Ok(())
     }
 }
 

@@ -182,12 +182,35 @@ impl Egress {
             Host::Ipv6(address) => return Ok(vec![SocketAddr::new((*address).into(), port)]),
             Host::Domain(name) => name,
         };
+        let open = self
+            .open(name, std::slice::from_ref(target), deadline)
+            .await?;
+        Ok(open
+            .into_iter()
+            .map(|address| SocketAddr::new(address, port))
+            .collect())
+    }
+
+    /// The addresses of `name` that every one of `targets` may be reached at: its ports.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub(crate) async fn open(
+        &self,
+        name: &str,
+        targets: &[Target],
+        deadline: Deadline,
+    ) -> Result<Vec<IpAddr>, LookupError> {
         let found = self.resolver.look_up(name, deadline).await?;
         let mut denied = None;
         let mut open = Vec::with_capacity(found.len());
         for address in found {
-            match self.policy.check_address(target, address) {
-                Ok(()) => open.push(SocketAddr::new(address, port)),
+            let mut each = targets.iter();
+            match each.try_for_each(|target| self.policy.check_address(target, address)) {
+                Ok(()) => open.push(address),
                 Err(why) => denied = denied.or(Some(why)),
             }
         }

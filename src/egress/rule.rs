@@ -1,6 +1,11 @@
 //! One line of an allow or deny list.
 
-use std::{fmt, net::IpAddr, ops::RangeInclusive, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    str::FromStr,
+};
 
 use ipnet::IpNet;
 use url::Host;
@@ -35,6 +40,15 @@ pub struct ParseError {
 }
 
 impl Rule {
+    /// Exactly `address`.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            hosts: Hosts::Net(IpNet::from(address.ip().to_canonical())),
+            ports: Some(address.port()..=address.port()),
+        }
+    }
+
     /// Whether the rule is about `port` of the host called `name`: lower case, no final dot.
     pub(super) fn names(&self, name: &str, port: u16) -> bool {
         let host = match &self.hosts {

@@ -12,6 +12,7 @@ use super::{
     connections::Connections,
     connector::Counting,
     proxy::{Kind, Proxy},
+    ways::Ways,
 };
 use crate::metrics::Metrics;
 
@@ -56,6 +57,7 @@ pub(super) struct Clients {
 struct Make {
     roots: Vec<Certificate>,
     connections: Connections,
+    ways: Ways,
     metrics: Metrics,
     connect_timeout: Duration,
     idle_timeout: Duration,
@@ -68,6 +70,7 @@ impl Clients {
     pub(super) fn new(
         config: &Config,
         connections: &Connections,
+        ways: &Ways,
         metrics: &Metrics,
     ) -> Result<Self, BuildError> {
         let make = Make {
@@ -76,6 +79,7 @@ impl Clients {
                 None => Vec::new(),
             },
             connections: connections.clone(),
+            ways: ways.clone(),
             metrics: metrics.clone(),
             connect_timeout: config.connect_timeout,
             idle_timeout: config.idle_timeout,
@@ -124,9 +128,11 @@ impl Make {
             .tls_certs_merge(self.roots.iter().cloned())
             .pool_idle_timeout(self.idle_timeout)
             .pool_max_idle_per_host(self.max_idle_per_host)
+            .dns_resolver(self.ways.clone())
             .connector_layer(Counting {
                 limit: self.connect_timeout,
                 connections: self.connections.clone(),
+                ways: self.ways.clone(),
                 metrics: self.metrics.clone(),
             });
         let Some(proxy) = proxy else {

@@ -1,4 +1,4 @@
-//! How a connection comes up: in its time, and counted.
+//! How a connection comes up: in its time, to where it may lead, and counted.
 
 use std::{
     error::Error,
@@ -12,16 +12,17 @@ use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use tokio::time::{Instant, timeout};
 use tower::{Layer, Service};
 
-use super::connections::Connections;
+use super::{connections::Connections, ways::Ways};
 use crate::metrics::Metrics;
 
 type Boxed = Box<dyn Error + Send + Sync>;
 
-/// Bounds and counts the connections that the client makes, whatever way they go.
+/// Bounds, checks and counts the connections that the client makes, whatever way they go.
 #[derive(Clone, Debug)]
 pub(super) struct Counting {
     pub(super) limit: Duration,
     pub(super) connections: Connections,
+    pub(super) ways: Ways,
     pub(super) metrics: Metrics,
 }
 
@@ -66,6 +67,7 @@ where
         let Counting {
             limit,
             connections,
+            ways,
             metrics,
         } = self.counting.clone();
         let connecting = self.inner.call(target);
@@ -76,8 +78,12 @@ where
             let io = connected.map_err(|_elapsed| TooSlow(limit))??;
             let mut extras = Extensions::new();
             io.connected().get_extras(&mut extras);
+            let info = extras.get::<HttpInfo>();
+            if let Some(info) = info {
+                ways.arrived(info.remote_addr().ip())?;
+            }
             metrics.http_connection_opened();
-            connections.opened(extras.get::<HttpInfo>(), began.elapsed());
+            connections.opened(info, began.elapsed());
             drop(counted);
             Ok(io)
         };

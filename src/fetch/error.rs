@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use super::connector::TooSlow;
 use crate::{
     browser::{self, page},
+    egress::{Denied, LookupError},
     metrics::Wanted,
 };
 
@@ -37,6 +38,9 @@ pub enum Error {
     /// The browser died under it.
     #[error("the browser was lost during the fetch: {0}")]
     Lost(String),
+    /// The target, or the proxy to it, is one that is not reached.
+    #[error(transparent)]
+    Denied(Box<Denied>),
     /// The host's name could not be resolved.
     #[error("the origin's name could not be resolved: {0}")]
     Dns(String),
@@ -103,6 +107,7 @@ impl Error {
                 | browser::Error::Leased(_),
             ) => "browser_unavailable",
             Self::Lost(_) => "browser_lost",
+            Self::Denied(_) => "egress_denied",
             Self::Dns(_) => "origin_dns",
             Self::Refused(_) => "origin_refused",
             Self::Tls(_) => "origin_tls",
@@ -132,6 +137,15 @@ impl Error {
             return Self::Timeout {
                 what: slow.to_string(),
             };
+        }
+        match chain.find::<LookupError>() {
+            Some(LookupError::Denied(denied)) => return denied.clone().into(),
+            Some(LookupError::NotFound(why)) => return Self::Dns(why.clone()),
+            Some(LookupError::Passed) => {
+                let what = "no answer from a DNS server".into();
+                return Self::Timeout { what };
+            }
+            None => {}
         }
         let words = chain.words();
         if chain.any(|one| one == "dns error") {
@@ -244,7 +258,10 @@ impl Chain<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::FETCH_OUTCOMES;
+    use crate::{
+        egress::Target,
+        metrics::{EgressRule, FETCH_OUTCOMES},
+    };
 
     #[test]
     fn outcomes_are_words_of_the_metrics() {
@@ -276,6 +293,10 @@ mod tests {
             Error::Unmet(String::new()),
             Error::Condition(String::new()),
             Error::BadRequest("url", String::new()),
+            Error::from(Denied {
+                rule: EgressRule::Loopback,
+                target: Target::of(([127, 0, 0, 1], 80).into()),
+            }),
         ];
         for error in errors {
             assert!(FETCH_OUTCOMES.contains(&error.outcome()), "{error:?}");

@@ -140,6 +140,7 @@ impl Inner {
             let why = Error::of_http(&error).to_string();
             Error::BadRequest("proxy_url", why)
         })?;
+        let _way = self.ways.set_out(&hop.url, proxy)?;
         let mut again = hop.is_repeatable();
         loop {
             let mut request = hop.request(headers);

@@ -101,6 +101,8 @@ impl Fetcher {
         let mut times = Times::default();
         let mut cookies_set = false;
         loop {
+            // Before what is kept is asked, too: it may be of a time when this was open.
+            self.0.ways.check(&hop.url, request.proxy.as_ref())?;
             let mut headers = hop.sent(self.0.config.user_agent.as_deref());
             if let Some(cookies) = jar.header(&hop.url, headers.get(header::COOKIE)) {
                 headers.insert(header::COOKIE, cookies);

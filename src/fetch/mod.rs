@@ -45,6 +45,7 @@ mod retry_after;
 mod survey;
 mod turns;
 mod verdict;
+mod ways;
 
 use std::{
     sync::{
@@ -67,6 +68,7 @@ use self::{
     judge::{Read, Reading, judge},
     permits::Permits,
     recent::Recent,
+    ways::Ways,
 };
 pub use self::{
     cache::{CacheConfig, CacheLoad},
@@ -86,7 +88,7 @@ pub use self::{
     turns::{Host, Turns},
     verdict::Verdict,
 };
-use crate::{browser::Pool, deadline::Deadline, drain::Drain, metrics::Metrics};
+use crate::{browser::Pool, deadline::Deadline, drain::Drain, egress::Egress, metrics::Metrics};
 
 /// Answers fetches; clones share one.
 #[derive(Clone, Debug)]
@@ -97,6 +99,7 @@ struct Inner {
     config: Config,
     clients: Clients,
     connections: Connections,
+    ways: Ways,
     cache: Option<Cache>,
     /// Bounds the HTTP requests at once.
     permits: Permits,
@@ -113,21 +116,24 @@ struct Inner {
 }
 
 impl Fetcher {
-    /// A fetcher that renders in the browsers of `pool`.
+    /// A fetcher that renders in the browsers of `pool` and goes where `egress` lets it.
     ///
     /// # Errors
     /// [`BuildError`] when the HTTP client cannot be made, as without any trusted roots.
     pub fn new(
         config: Config,
         pool: Pool,
+        egress: Egress,
         drain: &Drain,
         metrics: &Metrics,
     ) -> Result<Self, BuildError> {
         let connections = Connections::default();
+        let ways = Ways::new(egress, config.connect_timeout);
         let cache = Cache::new(&config.cache, drain, metrics);
         Ok(Self(Arc::new(Inner {
-            clients: Clients::new(&config, &connections, metrics)?,
+            clients: Clients::new(&config, &connections, &ways, metrics)?,
             connections,
+            ways,
             cache: cache.map_err(|source| BuildError::Cache { source })?,
             permits: Permits::new(config.max_connections, config.queue),
             pages: Permits::new(config.browser_concurrency, config.queue),
@@ -192,6 +198,8 @@ impl Fetcher {
         }
         request.validate()?;
         if let Some((why, detail)) = at_once {
+            let (ways, proxy) = (&self.0.ways, request.proxy.as_ref());
+            ways.look_ahead(&request.url, proxy, deadline).await?;
             let start = Start::of(request);
             let why = (why, detail.into());
             return self.rendered(request, &start, why, deadline).await;

@@ -5,12 +5,15 @@ use std::fmt;
 use http::{HeaderValue, Uri};
 use url::Url;
 
+use crate::egress::Target;
+
 /// A proxy: where it is, and what it wants to know.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Proxy {
     kind: Kind,
     /// Its scheme, host and port.
     address: String,
+    target: Target,
     name: String,
     password: String,
 }
@@ -54,6 +57,8 @@ impl Proxy {
             return Err("name and password have at most 255 bytes".into());
         }
         let port = url.port().unwrap_or(port);
+        let known = url.host().map(|host| Target::new(host, port));
+        let target = known.ok_or("the URL has no host")?;
         let address = format!("{}://{host}:{port}", url.scheme());
         if address.parse::<Uri>().is_err() {
             return Err("the URL's host cannot be reached".into());
@@ -61,6 +66,7 @@ impl Proxy {
         Ok(Self {
             kind,
             address,
+            target,
             name,
             password,
         })
@@ -70,6 +76,11 @@ impl Proxy {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where it is.
+    pub(super) const fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Its name and password, when it has them.

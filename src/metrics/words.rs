@@ -149,6 +149,22 @@ impl EgressRule {
         matches!(self, Self::OwnPort | Self::Metadata)
     }
 
+    /// Whether a rule that allows the target is all it takes.
+    #[must_use]
+    pub const fn is_opened_by_allowing(self) -> bool {
+        matches!(
+            self,
+            Self::Loopback
+                | Self::Private
+                | Self::LinkLocal
+                | Self::Cgnat
+                | Self::Multicast
+                | Self::Unspecified
+                | Self::Reserved
+                | Self::Unlisted
+        )
+    }
+
     /// The same in words, for whoever is refused.
     #[must_use]
     pub const fn why(self) -> &'static str {
@@ -157,14 +173,14 @@ impl EgressRule {
             Self::Metadata => "metadata services are closed, whatever is allowed",
             Self::DenyList => "the operator's deny list names it",
             Self::Lease => "it is not among what this lease may reach",
-            Self::Loopback => "it leads to the broker's machine; --egress-allow opens it",
-            Self::Private => "it leads to a private network; --egress-allow opens it",
-            Self::LinkLocal => "it leads to a link-local address; --egress-allow opens it",
-            Self::Cgnat => "it leads to a carrier's shared addresses; --egress-allow opens it",
-            Self::Multicast => "it leads to a multicast address; --egress-allow opens it",
-            Self::Unspecified => "it leads to no particular address; --egress-allow opens it",
-            Self::Reserved => "it leads to a reserved address; --egress-allow opens it",
-            Self::Unlisted => "only what --egress-allow lists is reachable",
+            Self::Loopback => "it leads to the broker's machine",
+            Self::Private => "it leads to a private network",
+            Self::LinkLocal => "it leads to a link-local address",
+            Self::Cgnat => "it leads to a carrier's shared addresses",
+            Self::Multicast => "it leads to a multicast address",
+            Self::Unspecified => "it leads to no particular address",
+            Self::Reserved => "it leads to a reserved address",
+            Self::Unlisted => "only what the operator allows is reachable",
             Self::Scheme => "its scheme leads out of the web",
         }
     }

@@ -260,6 +260,11 @@ fn of_fetch(error: fetch::Error, broker: &Broker, limit: Option<Limit>) -> Answe
         fetch::Error::Lost(_) => {
             Answer::new(Code::Aborted, ErrorReason::BrowserLost, message).retry(AT_ONCE)
         }
+        fetch::Error::Denied(denied) => {
+            Answer::new(Code::PermissionDenied, ErrorReason::EgressDenied, message)
+                .with("rule", denied.rule.as_str())
+                .with("target", denied.target)
+        }
         fetch::Error::Dns(_) => origin(ErrorReason::OriginDns),
         fetch::Error::Refused(_) => origin(ErrorReason::OriginRefused),
         fetch::Error::Tls(_) => origin(ErrorReason::OriginTls),

@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use super::{
     origin,
-    rig::{Rig, request, secs},
+    rig::{Rig, egress, request, secs},
 };
 
 /// An origin that counts what it is asked, and answers some of it only when it may.
@@ -464,7 +464,13 @@ async fn answers_outlive_a_restart() {
     let rig = Rig::http(Config::default());
     let mut wrong = config();
     wrong.cache.dir = Some(file);
-    let refused = berth::fetch::Fetcher::new(wrong, rig.pool.clone(), &rig.drain, &metrics);
+    let refused = berth::fetch::Fetcher::new(
+        wrong,
+        rig.pool.clone(),
+        egress(&metrics),
+        &rig.drain,
+        &metrics,
+    );
     assert!(refused.is_err());
     rig.end().await;
 }

@@ -6,6 +6,7 @@ use berth::{
     browser::{self, BrowserId, Pool, RunDir, cdp, launch},
     deadline::Deadline,
     drain::Drain,
+    egress::{Egress, OwnPorts, Policy, Resolver, Settings},
     fetch::{Config, Error, Fetcher, Format, Formats, Request, Response, Strategy},
     metrics::Metrics,
 };
@@ -23,6 +24,18 @@ pub struct Rig {
     pub fetcher: Fetcher,
     pub metrics: Metrics,
     dir: TempDir,
+}
+
+/// Loopback is open, where all origins of these tests are.
+pub fn egress(metrics: &Metrics) -> Egress {
+    let settings = Settings {
+        allow: ["127.0.0.0/8", "::1"]
+            .map(|rule| rule.parse().unwrap())
+            .into(),
+        ..Settings::default()
+    };
+    let policy = Policy::new(settings, OwnPorts::default(), metrics);
+    Egress::new(policy, Resolver::new(&[]).unwrap())
 }
 
 pub fn secs(secs: u64) -> Deadline {
@@ -74,7 +87,8 @@ impl Rig {
             },
         };
         let pool = Pool::start(limits, Arc::new(run), &drain, &metrics);
-        let fetcher = Fetcher::new(config, pool.clone(), &drain, &metrics).unwrap();
+        let egress = egress(&metrics);
+        let fetcher = Fetcher::new(config, pool.clone(), egress, &drain, &metrics).unwrap();
         Self {
             drain,
             pool,

@@ -53,6 +53,7 @@ impl Broker {
             run_dir: run_dir.path().join("run"),
             // Tests count processes and contexts; those of the canary set it.
             canary_interval: Duration::ZERO,
+            egress_allow: super::loopback(),
             ..Config::default()
         };
         change(&mut config);

@@ -6,6 +6,8 @@
 
 pub mod broker;
 pub mod cdp;
+pub mod dns;
+pub mod forbidden;
 pub mod left;
 pub mod proxy;
 pub mod service;
@@ -21,6 +23,20 @@ use tokio::time::{Instant, sleep};
 
 /// Longer than anything in a test may take on a busy machine; never waited out when all is well.
 pub const BOUND: Duration = Duration::from_secs(30);
+
+/// Rules that open loopback, where the origins of tests are.
+pub const LOOPBACK: &str = "127.0.0.0/8,::1";
+
+/// The same as rules.
+pub fn loopback() -> Vec<berth::egress::Rule> {
+    rules(LOOPBACK)
+}
+
+/// The rules in `text`, separated by commas.
+pub fn rules(text: &str) -> Vec<berth::egress::Rule> {
+    let rules = text.split(',').filter(|rule| !rule.is_empty());
+    rules.map(|rule| rule.parse().unwrap()).collect()
+}
 
 /// Waits until `is` holds, and fails the test when it does not within [`BOUND`].
 pub async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) -> Duration {

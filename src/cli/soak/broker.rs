@@ -23,7 +23,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::record::{Shutdown, Started};
+use super::{
+    origin::Origin,
+    record::{Shutdown, Started},
+};
 use crate::cli::exit::{self, Failure};
 
 /// Longest that a broker may take to say where it listens.
@@ -66,9 +69,10 @@ pub(super) fn berth() -> io::Result<Command> {
 
 impl Broker {
     /// Starts one on free ports, with `flags` added to its command line; what it logs from warnings
-    /// on goes to `log`.
+    /// on goes to `log`. Of this machine it may reach `origin` and no more, unless the flags say so.
     pub(super) async fn start(
         flags: &[OsString],
+        origin: &Origin,
         log: &Path,
         tasks: &mut JoinSet<()>,
     ) -> Result<Self, Failure> {
@@ -88,6 +92,7 @@ impl Broker {
             // Low enough for the page that eats memory to meet it soon.
             .args(["--browser-memory-limit", "600MiB", "--run-dir"])
             .arg(run_dir.path())
+            .env("BERTH_EGRESS_ALLOW", origin.addresses())
             .args(flags)
             .stdout(Stdio::null())
             .stderr(Stdio::piped());

@@ -37,6 +37,14 @@ const CONNECTIONS: usize = 256;
 /// Longest that the trap keeps anybody.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+impl Origin {
+    /// Where all of it is, as rules of an egress list.
+    pub(super) fn addresses(&self) -> String {
+        let urls = [&self.site, &self.trap, &self.nobody];
+        urls.map(|url| url.trim_start_matches("http://")).join(",")
+    }
+}
+
 /// Binds both to free ports and serves them in `tasks` until `stop`.
 pub(super) async fn start(tasks: &mut JoinSet<()>, stop: &CancellationToken) -> io::Result<Origin> {
     let loopback = ("127.0.0.1", 0);

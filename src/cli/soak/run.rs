@@ -71,7 +71,7 @@ pub(super) async fn part(
     let origin = origin::start(&mut tasks, &stop).await?;
     let mut child = match &record.endpoint {
         Some(_) => None,
-        None => Some(Broker::start(&options.serve, &dir.log(), &mut tasks).await?),
+        None => Some(Broker::start(&options.serve, &origin, &dir.log(), &mut tasks).await?),
     };
     record.parts.push(Part {
         begun_unix_ms: unix_ms(),
