@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     deadline::Deadline,
     drain::Drain,
-    egress::{Egress, OwnPort, OwnPorts, Policy, Resolver, ResolverError},
+    egress::{Egress, OwnPort, OwnPorts, Policy, Resolver, ResolverError, Route},
     fetch::{self, Fetcher},
     gateway,
     lease::EndReason,
@@ -134,12 +134,14 @@ impl Server {
         }
         let metrics = Metrics::new()?;
         let drain = Drain::new(Handle::current());
-        let pool = Pool::start(config.pool(), Arc::new(run_dir), &drain, &metrics);
         let ports = OwnPorts::default();
         let own = [addresses.grpc, addresses.gateway, addresses.ops];
         let own = own.map(|address| ports.add(address.port()));
         let policy = Policy::new(config.egress(), ports, &metrics);
         let egress = Egress::new(policy, Resolver::new(&config.dns_servers)?);
+        let route = Route::new(egress.clone(), None);
+        let run_dir = Arc::new(run_dir);
+        let pool = Pool::start(config.pool(), route, run_dir, &drain, &metrics);
         let fetcher = Fetcher::new(config.fetches(), pool.clone(), egress, &drain, &metrics)?;
         let (leases, thresholds) = (config.leases(), config.thresholds());
         let broker = Broker::start(leases, thresholds, pool.clone(), fetcher, &drain, &metrics);

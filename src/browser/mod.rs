@@ -49,7 +49,7 @@ pub use page::{Page, PageOptions};
 pub use place::{Demand, Place};
 pub use pool::{Config, Pool};
 pub use process::{Exit, Kill};
-pub use profile::{Profile, Proxy, Viewport};
+pub use profile::{Profile, Viewport};
 pub use queue::{Position, Purpose};
 pub use registry::{Seen, State};
 pub use rundir::{Error as RunDirError, RunDir, Swept};
