@@ -5,7 +5,10 @@ mod stream;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::ServerConfig;
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
 
 pub use self::stream::{Certificate, Stream};
 use crate::auth::{Gate, tls::Server};
@@ -77,6 +80,20 @@ impl Acceptor {
     /// # Cancel safety
     /// Yes: no connection is lost.
     pub async fn next(&mut self) -> (Stream, SocketAddr) {
+        let (stream, peer) = self.next_plain().await;
+        let config = self.secure.as_ref().and_then(Secure::config);
+        let stream = match config {
+            Some(config) => Stream::secure(stream, config),
+            None => Stream::plain(stream),
+        };
+        (stream, peer)
+    }
+
+    /// The next connection as it comes, and who made it.
+    ///
+    /// # Cancel safety
+    /// Yes: no connection is lost.
+    pub async fn next_plain(&mut self) -> (TcpStream, SocketAddr) {
         let port = self.port;
         loop {
             match self.listener.accept().await {
@@ -87,11 +104,6 @@ impl Acceptor {
                     // Small frames that wait for one another's acknowledgement cost 40 ms each. A
                     // socket that refuses the option is already gone, as the next read tells.
                     let _ = stream.set_nodelay(true);
-                    let config = self.secure.as_ref().and_then(Secure::config);
-                    let stream = match config {
-                        Some(config) => Stream::secure(stream, config),
-                        None => Stream::plain(stream),
-                    };
                     return (stream, peer);
                 }
                 Err(error) => {

@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     deadline::Deadline,
     drain::Drain,
-    egress::{Egress, OwnPort, OwnPorts, Policy, Resolver, ResolverError},
+    egress::{Egress, OwnPort, OwnPorts, Policy, Resolver, ResolverError, Route},
     fetch::{self, Fetcher},
     gateway,
     lease::EndReason,
@@ -143,16 +143,17 @@ impl Server {
             tracing::warn!(instances, processes, "run_dir.swept");
         }
         let drain = Drain::new(Handle::current());
-        let browsers = browser::Config {
-            isolation: Isolation::set_up(config.isolation(), &run_dir).await?,
-            ..config.pool()
-        };
-        let pool = Pool::start(browsers, Arc::new(run_dir), &drain, &metrics);
         let ports = OwnPorts::default();
         let own = [addresses.grpc, addresses.gateway, addresses.ops];
         let own = own.map(|address| ports.add(address.port()));
         let policy = Policy::new(config.egress(), ports, &metrics);
         let egress = Egress::new(policy, Resolver::new(&config.dns_servers)?);
+        let route = Route::new(egress.clone(), None);
+        let browsers = browser::Config {
+            isolation: Isolation::set_up(config.isolation(), &run_dir).await?,
+            ..config.pool()
+        };
+        let pool = Pool::start(browsers, route, Arc::new(run_dir), &drain, &metrics);
         let fetcher = Fetcher::new(config.fetches(), pool.clone(), egress, &drain, &metrics)?;
         let broker = Broker::start(
             config.leases(),

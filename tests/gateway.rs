@@ -19,7 +19,7 @@ use berth::{
     browser::{self, Pool, RunDir, launch},
     deadline::Deadline,
     drain::Drain,
-    egress::{Egress, OwnPorts, Policy, Resolver, Settings},
+    egress::{Egress, OwnPorts, Policy, Resolver, Route, Settings},
     fetch::{self, Fetcher},
     gateway,
     lease::{EndReason, LeaseId},
@@ -86,7 +86,10 @@ impl Rig {
                 timeout: Duration::from_secs(30),
             },
         };
-        let pool = Pool::start(config, Arc::new(run_dir), &drain, &metrics);
+        let policy = Policy::new(Settings::default(), OwnPorts::default(), &metrics);
+        let egress = Egress::new(policy, Resolver::new(&[]).unwrap());
+        let route = Route::new(egress.clone(), None);
+        let pool = Pool::start(config, route, Arc::new(run_dir), &drain, &metrics);
         let leases = LeaseConfig {
             ttl: Duration::from_secs(60),
             max_ttl: Duration::from_secs(3600),
@@ -96,8 +99,6 @@ impl Rig {
             max_wait: Duration::from_secs(30),
             download_quota: 1 << 30,
         };
-        let policy = Policy::new(Settings::default(), OwnPorts::default(), &metrics);
-        let egress = Egress::new(policy, Resolver::new(&[]).unwrap());
         let fetcher = Fetcher::new(
             fetch::Config::default(),
             pool.clone(),

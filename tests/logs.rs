@@ -409,7 +409,7 @@ async fn no_secret_is_ever_logged() {
         .unwrap();
     assert_eq!(gone.status(), 410);
 
-    // A proxy with a name and a password where none may be, and one that is no URL.
+    // A lease's proxy with a name and a password, and one where they spoil the URL.
     let server = format!("http://me:{PASSWORD}@{proxy}");
     let options = BrowserOptions {
         proxy: Some(Proxy {
@@ -422,7 +422,13 @@ async fn no_secret_is_ever_logged() {
         browser: Some(options),
         ..AcquireRequest::default()
     };
-    let refused = acquire(&mut leases, request).await.unwrap_err();
+    let mut spoilt = request.clone();
+    let proxied = acquire(&mut leases, request).await.unwrap();
+    let lease_id = proxied.id;
+    leases.release(ReleaseRequest { lease_id }).await.unwrap();
+    let options = spoilt.browser.as_mut().unwrap();
+    options.proxy.as_mut().unwrap().server = format!("{server}/path");
+    let refused = acquire(&mut leases, spoilt).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
 
     let mut fetches = service.fetches().await;

@@ -13,6 +13,7 @@ mod leases;
 mod memory;
 mod origin;
 mod overhead;
+mod proxied;
 mod round_trips;
 #[path = "../../tests/support/site.rs"]
 mod site;
@@ -89,6 +90,7 @@ fn main() {
             "http",
             "memory",
             "overhead",
+            "egress proxy",
         ];
         for name in all {
             if !wanted(name) {
@@ -101,6 +103,7 @@ fn main() {
                 "fetches" => fetches::measure().await,
                 "http" => http::measure().await,
                 "memory" => memory::measure().await,
+                "egress proxy" => proxied::measure().await,
                 _ => overhead::measure().await,
             });
         }

@@ -162,6 +162,7 @@ impl Broker {
         queued: impl FnMut(usize),
     ) -> Result<Leased, Error> {
         let limits = self.0.config.limits(&spec, held)?;
+        self.0.pool.check(&spec.profile)?;
         let Some(request) = spec.request_id.as_deref().filter(|id| !id.is_empty()) else {
             return self
                 .acquire_new(spec, limits, deadline, held, None, queued)

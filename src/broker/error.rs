@@ -1,7 +1,7 @@
 //! Why a use case failed.
 
 use super::{OverQuota, Violation};
-use crate::{browser, drain::Draining, fetch, lease};
+use crate::{browser, drain::Draining, egress::Denied, fetch, lease};
 
 /// Why a use case failed. The transport turns each into a code and a stable reason.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +24,21 @@ pub enum Error {
     /// Its owner has as much as it may.
     #[error(transparent)]
     OverQuota(#[from] OverQuota),
+    /// What was asked for leads where nothing may go.
+    #[error("{0}")]
+    Denied(Box<Denied>),
     /// No new work is taken.
     #[error("the broker is draining: no new work is taken")]
     Draining,
     /// The caller's deadline passed.
     #[error("the deadline passed")]
     Passed,
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(Box::new(denied))
+    }
 }
 
 impl From<Draining> for Error {

@@ -28,7 +28,11 @@ use super::{
     process::{Exit, Kill, Process},
     registry::{Entry, State},
 };
-use crate::{deadline::Deadline, metrics::Retire};
+use crate::{
+    deadline::Deadline,
+    egress::{EgressProxy, OwnPort},
+    metrics::Retire,
+};
 
 /// The name of a browser: unique in the life of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,8 +78,12 @@ pub struct Product {
 pub struct Browser {
     id: BrowserId,
     process: Process,
+    /// Its only way to a network.
+    egress: EgressProxy,
     cdp: Cdp,
     endpoint: Endpoint,
+    /// Its debugging port is closed to all that goes out of here.
+    _debugging: OwnPort,
     product: Product,
     page: TargetId,
     /// Berth's own view of the first page, given up when the browser is leased.
@@ -90,14 +98,22 @@ pub struct Browser {
 }
 
 impl Browser {
-    pub(super) fn new(id: BrowserId, process: Process, parts: Parts, entry: Entry) -> Self {
+    pub(super) fn new(
+        id: BrowserId,
+        process: Process,
+        egress: EgressProxy,
+        parts: Parts,
+        entry: Entry,
+    ) -> Self {
         let now = Instant::now();
         entry.state(State::Idle);
         Self {
             id,
             process,
+            egress,
             cdp: parts.cdp,
             endpoint: parts.endpoint,
+            _debugging: parts.debugging,
             product: parts.product,
             page: parts.page,
             session: Mutex::new(Some(Arc::new(parts.session))),
@@ -133,6 +149,12 @@ impl Browser {
     #[must_use]
     pub const fn cdp(&self) -> &Cdp {
         &self.cdp
+    }
+
+    /// Its only way to a network.
+    #[must_use]
+    pub const fn egress(&self) -> &EgressProxy {
+        &self.egress
     }
 
     /// Its process group.
@@ -233,8 +255,9 @@ impl Browser {
         self.process.watch_exit()
     }
 
-    /// Kills it.
+    /// Kills it. What it was still saying to the network ends at once.
     pub fn kill(&self, why: Kill) {
+        self.egress.cut();
         self.process.kill(why);
     }
 

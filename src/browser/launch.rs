@@ -22,7 +22,11 @@ use super::{
     rundir::RunDir,
     said::{endpoint, last_words, listen},
 };
-use crate::{deadline::Deadline, drain::Drain};
+use crate::{
+    deadline::Deadline,
+    drain::Drain,
+    egress::{EgressProxy, OwnPort, OwnPorts, Route},
+};
 use chromiumoxide::cdp::{
     browser_protocol::{
         browser::GetVersionParams,
@@ -38,6 +42,7 @@ pub struct Launcher {
     extra_args: Vec<String>,
     timeout: Duration,
     isolation: Isolation,
+    route: Route,
     run_dir: Arc<RunDir>,
     registry: Registry,
     drain: Drain,
@@ -114,11 +119,13 @@ pub struct Options {
 }
 
 impl Launcher {
-    /// A launcher that puts profiles below `run_dir` and enters what it starts into `registry`.
+    /// A launcher that puts profiles below `run_dir` and enters what it starts into `registry`. The
+    /// connections of its browsers go by `route`.
     #[must_use]
     pub fn new(
         options: Options,
         isolation: Isolation,
+        route: Route,
         run_dir: Arc<RunDir>,
         registry: Registry,
         drain: Drain,
@@ -128,11 +135,17 @@ impl Launcher {
             extra_args: options.extra_args,
             timeout: options.timeout,
             isolation,
+            route,
             run_dir,
             registry,
             drain,
             next: AtomicU64::new(1),
         }
+    }
+
+    /// The way of its browsers' connections.
+    pub(super) const fn route(&self) -> &Route {
+        &self.route
     }
 
     /// Starts a browser and waits until its page answers. One that is not ready after a third of
@@ -169,9 +182,13 @@ impl Launcher {
             path: executable.path.clone(),
             source,
         };
+        let route = profile.route(&self.route);
+        let route = route.unwrap_or_else(|| self.route.clone());
+        let egress = EgressProxy::open(route, &self.drain).await;
+        let egress = egress.map_err(spawn_error)?;
         let dir = self.run_dir.browser(&id.to_string()).map_err(spawn_error)?;
         let files = dir.join(FOLDER);
-        let mut args = profile.args();
+        let mut args = profile.args(&egress.url());
         args.push(format!("--user-data-dir={}", dir.join("profile").display()));
         if !self.isolation.allows_sandbox() {
             args.push(NO_SANDBOX.into());
@@ -205,7 +222,8 @@ impl Launcher {
         let ready = async {
             let url = endpoint(said).await;
             let url = url.ok_or_else(|| cdp::Error::Closed)?;
-            let parts = attach(&url, deadline, &self.drain).await?;
+            let own = self.route.egress().policy().own_ports();
+            let parts = attach(&url, deadline, &self.drain, own).await?;
             save_downloads(&parts.cdp, &files, deadline).await?;
             Ok(parts)
         };
@@ -217,7 +235,7 @@ impl Launcher {
         };
         let path = executable.path;
         let error = match outcome {
-            Ok(Ok(parts)) => return Ok(Browser::new(id, process, parts, entry)),
+            Ok(Ok(parts)) => return Ok(Browser::new(id, process, egress, parts, entry)),
             Ok(Err(cdp::Error::Closed)) => Error::Exited {
                 path,
                 exit: describe(deadline, &process).await,
@@ -255,6 +273,7 @@ async fn describe(deadline: Deadline, process: &Process) -> String {
 pub(super) struct Parts {
     pub(super) cdp: Cdp,
     pub(super) endpoint: Endpoint,
+    pub(super) debugging: OwnPort,
     pub(super) product: Product,
     pub(super) page: TargetId,
     pub(super) session: cdp::Session,
@@ -271,8 +290,14 @@ const WARM_UP: &str = "(() => {
   return height;
 })()";
 
-async fn attach(url: &str, deadline: Deadline, drain: &Drain) -> Result<Parts, cdp::Error> {
+async fn attach(
+    url: &str,
+    deadline: Deadline,
+    drain: &Drain,
+    own: &OwnPorts,
+) -> Result<Parts, cdp::Error> {
     let endpoint = Endpoint::parse(url).ok_or(cdp::Error::Closed)?;
+    let debugging = own.add(endpoint.addr.port());
     let cdp = Cdp::connect(url, deadline, drain).await?;
     let version = cdp
         .call(None, GetVersionParams::default(), deadline)
@@ -303,6 +328,7 @@ async fn attach(url: &str, deadline: Deadline, drain: &Drain) -> Result<Parts, c
     session.call(warm, deadline).await?;
     Ok(Parts {
         endpoint,
+        debugging,
         product: Product {
             name: version.product,
             protocol: version.protocol_version,

@@ -50,6 +50,14 @@ impl LeasedBrowser {
         Ok(self)
     }
 
+    /// Has its connections go by the way of `profile` from now on.
+    pub(super) fn go_by(&self, profile: &Profile) {
+        let egress = self.browser.egress();
+        if let Some(route) = profile.route(&egress.route()) {
+            egress.reroute(route);
+        }
+    }
+
     /// The browser.
     #[must_use]
     pub const fn browser(&self) -> &Arc<Browser> {

@@ -60,7 +60,7 @@ pub use page::{Page, PageOptions};
 pub use place::{Demand, Place};
 pub use pool::{Config, Pool};
 pub use process::{Exit, Kill};
-pub use profile::{Profile, Proxy, Viewport};
+pub use profile::{Profile, Viewport};
 pub use queue::Purpose;
 pub use registry::{Seen, State};
 pub use rundir::{Error as RunDirError, RunDir, Swept};

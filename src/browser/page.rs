@@ -4,6 +4,7 @@
 //! the seat free again. Only three domains are enabled, and everything that a page can do to keep
 //! its visitor (dialogs, downloads, endless scripts, crashes) ends the visit or is dismissed.
 
+mod absent;
 mod download;
 mod error;
 mod first;
@@ -12,6 +13,7 @@ mod navigation;
 mod options;
 mod picture;
 mod prepare;
+mod refused;
 mod room;
 mod traffic;
 mod wait;
@@ -53,9 +55,10 @@ pub use self::{
     navigation::{Document, WaitUntil},
     options::{
         Area, Blocking, ColorScheme, Contents, Cookie, Media, PageOptions, Pdf, Picture, Rect,
-        Resource, Screenshot, Upstream, Want,
+        Resource, Screenshot, Want,
     },
     picture::Pictured,
+    refused::Refused,
     wait::Conditions,
 };
 use super::{
@@ -74,6 +77,8 @@ pub struct Page {
     id: SessionId,
     navigation: Navigation,
     traffic: Traffic,
+    /// What of it may not be reached.
+    refused: Refused,
     /// Since when the page is there, where its network is waited for.
     there: Option<Instant>,
     gate: Option<Gate>,
@@ -124,6 +129,7 @@ impl Page {
             // A page's main frame has the name of its target.
             navigation: Navigation::new(target.inner().clone()),
             traffic: Traffic::new(),
+            refused: Refused::new(),
             there: None,
             gate,
             download,
@@ -154,6 +160,7 @@ impl Page {
     ) -> Result<Document, Error> {
         self.navigation.begin(wait);
         self.traffic = Traffic::new();
+        self.refused = Refused::new();
         self.there = None;
         let navigated = self.run(NavigateParams::new(url), deadline).await;
         let navigated = navigated.map_err(|error| match error {
@@ -164,34 +171,11 @@ impl Page {
             .loader_id
             .map(|id| network::RequestId::from(id.inner().clone()));
         if let Some(text) = navigated.error_text.filter(|text| !text.is_empty()) {
-            return self.without_page(&text, deadline).await;
+            return self.without_page(url, &text, deadline).await;
         }
         self.settle(deadline).await?;
         let document = self.navigation.document();
         document.ok_or_else(|| Error::Net("the page came from nowhere".into()))
-    }
-
-    /// A response without anything to show is one all the same, and so is one that is to be saved.
-    async fn without_page(&mut self, text: &str, deadline: Deadline) -> Result<Document, Error> {
-        const NO_CONTENT: [u16; 2] = [204, 205];
-        // What the browser heard of the response it told before its answer.
-        while let Some(event) = self.room.event_now() {
-            self.hear(&event?, deadline).await?;
-        }
-        let empty = text == "net::ERR_HTTP_RESPONSE_CODE_FAILURE";
-        let error = Error::of_navigation(text);
-        let Some(document) = self.navigation.unshown() else {
-            return Err(error);
-        };
-        let empty = empty || NO_CONTENT.contains(&document.status);
-        if !empty && !matches!(error, Error::Aborted) {
-            return Err(error);
-        }
-        Ok(Document {
-            blank: true,
-            download: !empty,
-            ..document
-        })
     }
 
     /// What [`Document::download`] says is to be saved; `None` unless [`PageOptions::capture`].
@@ -357,11 +341,21 @@ impl Page {
             self.cdp.tell(&self.id, &cancel)?;
         }
         self.traffic.hear(event, self.navigation.frame());
+        let room = &self.room;
+        self.refused
+            .hear(event, |target, since| room.why(target, since));
         match self.navigation.hear(event) {
             Asks::Nothing => {}
             Asks::Broken => {
                 let text = event.text("/errorText").unwrap_or_default();
                 return Err(Error::of_navigation(text));
+            }
+            Asks::Failed => {
+                // A page that leaves for where it may not go does not stay what it was.
+                let asked = self.navigation.asked_for().unwrap_or_default();
+                if let error @ Error::Denied(_) = self.failed(asked, "") {
+                    return Err(error);
+                }
             }
             Asks::Burial => {
                 self.lost = true;

@@ -66,7 +66,7 @@ impl Place {
         }
     }
 
-    /// Waits for its turn and then for a browser that has just answered, launched with `profile`.
+    /// Waits for its turn and then for a browser that has just answered and is as `profile` says.
     /// `until` bounds the wait, queue and launch counted in; `deadline` the whole.
     ///
     /// # Errors
@@ -94,7 +94,8 @@ impl Place {
         };
         let taken = pool.take(Purpose::Lease, until, deadline).await?;
         let leased = LeasedBrowser::new(pool.clone(), taken, Some(slot));
-        if profile.is_plain() {
+        if !profile.needs_launch() {
+            leased.go_by(profile);
             return Ok(leased);
         }
         // In a task of its own: a launch cut half-way would free the place before its process is

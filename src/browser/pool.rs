@@ -31,6 +31,7 @@ use super::{
 use crate::{
     deadline::Deadline,
     drain::Drain,
+    egress::{Denied, Route},
     fair::{Entry, Party},
     metrics::{Metrics, Retire},
 };
@@ -141,10 +142,11 @@ impl bb8::ErrorSink<Arc<launch::Error>> for Reported {
 }
 
 impl Pool {
-    /// A pool that warms up at once.
+    /// A pool that warms up at once. The connections of its browsers go by `route`.
     #[must_use]
     pub fn start(
         mut config: Config,
+        route: Route,
         run_dir: Arc<RunDir>,
         drain: &Drain,
         metrics: &Metrics,
@@ -154,6 +156,7 @@ impl Pool {
         let launcher = Launcher::new(
             config.launch.clone(),
             config.isolation.clone(),
+            route,
             Arc::clone(&run_dir),
             registry.clone(),
             drain.clone(),
@@ -196,6 +199,15 @@ impl Pool {
         let (cut, watch) = (self.0.drain.cut_token(), watch(self.clone()));
         let watch = async move { cut.run_until_cancelled(watch).await };
         self.0.drain.spawn(watch);
+    }
+
+    /// Whether a browser may be as `profile` says, as far as is known before it is.
+    ///
+    /// # Errors
+    /// [`Denied`], of its proxy.
+    pub fn check(&self, profile: &Profile) -> Result<(), Denied> {
+        let route = profile.route(self.0.starter.route());
+        route.map_or(Ok(()), |route| route.check())
     }
 
     /// Takes a place in the queue for a browser that will be nobody else's, as one of `party`.

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     drain::Drain,
+    egress::Route,
     metrics::{LaunchResult, Metrics},
 };
 
@@ -172,6 +173,11 @@ impl Starter {
             browsers.lock().remove(&id);
             bell.notify_one();
         });
+    }
+
+    /// The way of its browsers' connections.
+    pub(super) const fn route(&self) -> &Route {
+        self.launcher.route()
     }
 
     /// How launches go.

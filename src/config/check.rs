@@ -197,6 +197,18 @@ pub(super) fn exposed(config: &Config) -> Vec<String> {
     warnings
 }
 
+/// What the operator has browsers started with that opens ways around their egress proxies.
+pub(super) fn around(config: &Config) -> Option<String> {
+    const ABOUT: [&str; 5] = ["proxy", "host-re", "host-rules", "webrtc", "quic"];
+    let opens = |arg: &&String| ABOUT.iter().any(|about| arg.contains(about));
+    let arg = config.browser_args.iter().find(opens)?;
+    let flag = arg.split('=').next().unwrap_or_default();
+    Some(format!(
+        "browser_args: {flag} holds instead of what keeps browsers to the egress policy: nothing is \
+         promised of where they go"
+    ))
+}
+
 fn addresses(config: &Config) -> [(&'static str, SocketAddr); 3] {
     [
         ("listen", config.listen),

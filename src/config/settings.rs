@@ -107,6 +107,7 @@ pub fn load(
     }
     let mut warnings = unknown(&env);
     warnings.extend(check::exposed(&config));
+    warnings.extend(check::around(&config));
     Ok(Settings {
         config,
         warnings,

@@ -6,18 +6,26 @@
 //!   between gains nothing.
 //! * `address` knows which addresses are special, and which of them give away a cloud's secrets.
 //! * [`Egress`] is the policy together with a [`Resolver`]: from a target to the addresses to dial.
+//! * [`Route`] is how a connection is made: what may be reached, and by which [`Upstream`] proxies.
+//! * [`EgressProxy`] is a browser's only way to a network, and goes by a route.
 //! * [`OwnPorts`] are the ports of this broker and of its browsers: never reachable, whatever is
 //!   allowed.
 
 mod address;
 mod own;
 mod policy;
+mod proxy;
 mod resolve;
+mod route;
 mod rule;
+mod upstream;
 
 pub use self::{
     own::{OwnPort, OwnPorts},
     policy::{Denied, Fallback, Policy, Settings, Target},
+    proxy::{EgressProxy, Failure},
     resolve::{Egress, LookupError, Resolver, ResolverError},
+    route::Route,
     rule::{ParseError, Rule},
+    upstream::{Detour, Upstream},
 };

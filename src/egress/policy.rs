@@ -134,6 +134,15 @@ impl Target {
         Some(Self::new(url.host()?, url.port_or_known_default()?))
     }
 
+    /// The same of a host that somebody read for good.
+    pub(super) fn owned(host: Host<String>, port: u16) -> Self {
+        match host {
+            Host::Domain(name) => Self::new(Host::Domain(&name), port),
+            Host::Ipv4(address) => Self::new(Host::Ipv4(address), port),
+            Host::Ipv6(address) => Self::new(Host::Ipv6(address), port),
+        }
+    }
+
     /// The port of an address.
     #[must_use]
     pub const fn of(address: SocketAddr) -> Self {
@@ -159,14 +168,14 @@ impl Target {
         self.port
     }
 
-    fn name(&self) -> Option<&str> {
+    pub(super) fn name(&self) -> Option<&str> {
         match &self.host {
             Host::Domain(name) => Some(name),
             Host::Ipv4(_) | Host::Ipv6(_) => None,
         }
     }
 
-    fn address(&self) -> Option<IpAddr> {
+    pub(super) fn address(&self) -> Option<IpAddr> {
         match self.host {
             Host::Domain(_) => None,
             Host::Ipv4(address) => Some(IpAddr::V4(address)),

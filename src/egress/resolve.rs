@@ -159,6 +159,32 @@ impl Egress {
         }
     }
 
+    /// The addresses of a proxy that the operator chose, which may be anywhere.
+    ///
+    /// # Errors
+    /// See [`LookupError`]; never [`LookupError::Denied`].
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub(super) async fn operators_addresses(
+        &self,
+        target: &Target,
+        deadline: Deadline,
+    ) -> Result<Vec<SocketAddr>, LookupError> {
+        let addresses = match (target.address(), target.name()) {
+            (Some(address), _) => vec![address],
+            (None, name) => {
+                let name = name.unwrap_or_default();
+                self.resolver.look_up(name, deadline).await?
+            }
+        };
+        let port = target.port();
+        let addresses = addresses.into_iter();
+        Ok(addresses
+            .map(|address| SocketAddr::new(address, port))
+            .collect())
+    }
+
     /// The checked addresses of `target`, at least one, in the order in which to dial them. An
     /// address is checked and is its own answer. Of a name's addresses those are left out that may
     /// not be reached.

@@ -176,6 +176,7 @@ impl Error {
         match error {
             page::Error::Lost(why) => Self::Lost(why.into()),
             page::Error::Passed => Self::Passed,
+            page::Error::Denied(denied) => Self::Denied(denied),
             page::Error::Dns(what) => Self::Dns(what),
             page::Error::Refused(what) => Self::Refused(what),
             page::Error::Tls(what) => Self::Tls(what),
@@ -185,9 +186,10 @@ impl Error {
             page::Error::Unmet(what) => Self::Unmet(what),
             page::Error::Condition(what) => Self::Condition(what),
             page::Error::Option { option, message } => Self::BadRequest(option, message),
-            error @ (page::Error::Aborted | page::Error::Net(_) | page::Error::Cdp(_)) => {
-                Self::Protocol(error.to_string())
-            }
+            error @ (page::Error::Aborted
+            | page::Error::Net(_)
+            | page::Error::NoProxy(_)
+            | page::Error::Cdp(_)) => Self::Protocol(error.to_string()),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What of a fetch only a browser does.
 
-use super::{Error, Format, Request, Strategy, response::Why};
-use crate::browser::page;
+use super::{Error, Format, Proxy, Request, Strategy, response::Why};
 pub use crate::browser::page::{Area, Blocking, ColorScheme, Media, Pdf, Rect, Resource};
+use crate::{browser::page, egress::Detour};
 
 /// What of a fetch only a browser does. What is not a condition or a format holds only if a browser
 /// answers at all.
@@ -59,13 +59,9 @@ impl Request {
     }
 
     /// The proxy, as a page takes it.
-    pub(super) fn upstream(&self) -> Option<page::Upstream> {
-        self.proxy.as_ref().map(|proxy| page::Upstream {
-            server: proxy.address().to_owned(),
-            credentials: proxy
-                .credentials()
-                .map(|(name, password)| (name.to_owned(), password.to_owned())),
-        })
+    pub(super) fn detour(&self) -> Result<Option<Detour>, Error> {
+        let detour = self.proxy.as_ref().map(Proxy::detour).transpose();
+        detour.map_err(|why| Error::BadRequest("proxy_url", why))
     }
 
     /// What of the request means that nothing but a browser will do: the field, why, and the same

@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderValue, Uri};
 use url::Url;
 
-use crate::egress::Target;
+use crate::egress::{Detour, Target, Upstream};
 
 /// A proxy: where it is, and what it wants to know.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -90,9 +90,14 @@ impl Proxy {
         some.then_some((self.name.as_str(), self.password.as_str()))
     }
 
-    /// Whether a browser cannot go through it: it tells SOCKS no name.
-    pub(super) fn is_http_only(&self) -> bool {
-        self.kind == Kind::Socks5 && self.credentials().is_some()
+    /// The same for a browser's egress proxy: everything goes through it.
+    pub(super) fn detour(&self) -> Result<Detour, String> {
+        // Over HTTP, too, SOCKS is told names.
+        let mut upstream = Upstream::parse(&self.address)?.told_names();
+        if let Some((name, password)) = self.credentials() {
+            upstream = upstream.with_credentials(name.to_owned(), password.to_owned());
+        }
+        Detour::new(upstream, &[] as &[&str])
     }
 
     pub(super) const fn kind(&self) -> Kind {

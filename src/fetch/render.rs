@@ -86,11 +86,11 @@ impl Fetcher {
         }
     }
 
-    fn options(&self, request: &Request) -> PageOptions {
+    fn options(&self, request: &Request) -> Result<PageOptions, Error> {
         let headers = request.headers.iter();
         let user_agent = request.user_agent.as_ref();
         let page = &request.page;
-        PageOptions {
+        Ok(PageOptions {
             user_agent: user_agent.or(self.0.config.user_agent.as_ref()).cloned(),
             headers: headers
                 .map(|(name, value)| {
@@ -109,9 +109,9 @@ impl Fetcher {
             time_zone: page.time_zone.clone(),
             media: page.media,
             blocking: page.blocking.clone(),
-            proxy: request.upstream(),
+            proxy: request.detour()?,
             capture: page.capture_download.then_some(request.max_bytes),
-        }
+        })
     }
 }
 
@@ -133,7 +133,7 @@ impl Visit<'_> {
             ..
         } = *self;
         let sent = Instant::now();
-        let options = self.fetcher.options(request);
+        let options = self.fetcher.options(request)?;
         let page = Box::pin(Page::open(seat, &options, deadline)).await;
         let mut page = page.map_err(|error| self.failed(error))?;
         self.check_questions(&mut page).await?;
@@ -183,6 +183,7 @@ impl Visit<'_> {
         judged.await?;
         let taken = self.take(&mut page, &mut response).await;
         taken.map_err(|error| self.failed(error))?;
+        response.warn_of_refused(page.refused());
         response.timings.extract = rendered.elapsed();
         Ok(response)
     }
@@ -316,6 +317,22 @@ fn begun(document: &Document) -> Response {
 }
 
 impl Response {
+    /// Part of the page may not be reached: it is shown without.
+    fn warn_of_refused(&mut self, refused: &page::Refused) {
+        if refused.requests() > 0 {
+            let targets = refused.targets().iter().map(ToString::to_string);
+            let targets: Vec<_> = targets.collect();
+            self.warnings.push(Warning {
+                code: "egress_denied",
+                message: format!(
+                    "{} of the page's requests may not leave from here: to {}",
+                    refused.requests(),
+                    targets.join(", ")
+                ),
+            });
+        }
+    }
+
     fn warn_of_decoding(&mut self, as_it_came: bool) {
         let utf_8 = |charset: &String| charset.eq_ignore_ascii_case("utf-8");
         let same = self.raw.as_ref().is_none_or(|raw| raw.is_ascii());

@@ -217,9 +217,6 @@ impl Request {
             match self.needs_http() {
                 Some("method") => return bad("method", "a browser sends GET only"),
                 Some("body") => return bad("body", "a browser sends no body"),
-                Some("proxy_url") => {
-                    return bad("proxy_url", "a browser tells a socks5 proxy no name");
-                }
                 Some(_) => {
                     let why = "a browser would send credentials to every host of the page";
                     return bad("headers", why);
@@ -242,8 +239,6 @@ impl Request {
             Some("body")
         } else if self.headers.iter().any(|(name, _)| SECRET.contains(name)) {
             Some("headers")
-        } else if self.proxy.as_ref().is_some_and(Proxy::is_http_only) {
-            Some("proxy_url")
         } else {
             None
         }

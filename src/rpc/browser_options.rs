@@ -1,16 +1,16 @@
 //! What a client may have a browser started with.
 
-use url::Url;
-
 use crate::{
     broker::Violation,
-    browser::{Profile, Proxy, Viewport},
+    browser::{Profile, Viewport},
+    egress::{Detour, Rule, Upstream},
     proto,
 };
 
 const LONGEST_USER_AGENT: usize = 1024;
 const LONGEST_LOCALE: usize = 256;
 const MOST_BYPASSES: usize = 64;
+const MOST_RULES: usize = 256;
 
 /// The profile that `options` ask for; what is wrong with them goes to `wrong`.
 pub(super) fn profile(options: proto::BrowserOptions, wrong: &mut Vec<Violation>) -> Profile {
@@ -39,7 +39,8 @@ pub(super) fn profile(options: proto::BrowserOptions, wrong: &mut Vec<Violation>
         viewport: options
             .viewport
             .and_then(|size| viewport("browser.viewport", size, wrong)),
-        proxy: options.proxy.and_then(|one| proxy(one, wrong)),
+        proxy: options.proxy.and_then(|one| proxy(&one, wrong)),
+        egress_allow: egress_allow(&options.egress_allow, wrong),
     }
 }
 
@@ -47,7 +48,6 @@ pub(super) fn profile(options: proto::BrowserOptions, wrong: &mut Vec<Violation>
 fn reserved(options: &proto::BrowserOptions, wrong: &mut Vec<Violation>) {
     for (field, set) in [
         ("extra_headers", !options.extra_headers.is_empty()),
-        ("egress_allow", !options.egress_allow.is_empty()),
         ("block_resources", !options.block_resources.is_empty()),
     ] {
         if set {
@@ -85,37 +85,49 @@ pub(super) fn viewport(
     })
 }
 
-fn proxy(proxy: proto::Proxy, wrong: &mut Vec<Violation>) -> Option<Proxy> {
+/// What the lease is narrowed to.
+fn egress_allow(rules: &[String], wrong: &mut Vec<Violation>) -> Vec<Rule> {
+    if rules.len() > MOST_RULES {
+        let why = format!("{} rules are more than {MOST_RULES}", rules.len());
+        wrong.push(Violation::new("browser.egress_allow", why));
+        return Vec::new();
+    }
+    let mut read = |(at, text): (usize, &String)| {
+        let rule = text.parse::<Rule>();
+        let why = |error: crate::egress::ParseError| {
+            let field = format!("browser.egress_allow[{at}]");
+            wrong.push(Violation::new(field, error.to_string()));
+        };
+        rule.map_err(why).ok()
+    };
+    let rules = rules.iter().enumerate();
+    rules.filter_map(&mut read).collect()
+}
+
+/// A lease's proxy. What is wrong with it is told without it: it may hold a password.
+fn proxy(proxy: &proto::Proxy, wrong: &mut Vec<Violation>) -> Option<Detour> {
     let before = wrong.len();
-    let why = match Url::parse(&proxy.server) {
-        Err(error) => Some(format!("not a URL: {error}")),
-        Ok(url) if !matches!(url.scheme(), "http" | "https" | "socks4" | "socks5") => {
-            Some("the scheme must be http, https, socks4 or socks5".into())
+    let server = match Upstream::parse(&proxy.server) {
+        // A browser's own way with SOCKS: the proxy looks names up.
+        Ok(upstream) => Some(upstream.told_names()),
+        Err(why) => {
+            wrong.push(Violation::new("browser.proxy.server", why));
+            None
         }
-        Ok(url) if url.host_str().is_none_or(str::is_empty) => Some("the host is missing".into()),
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            Some("credentials in the URL are not supported".into())
-        }
-        Ok(url) if !matches!(url.path(), "" | "/") || url.query().is_some() => {
-            Some("must be scheme://host:port without a path".into())
-        }
-        Ok(_) => None,
     };
-    if let Some(why) = why {
-        wrong.push(Violation::new("browser.proxy.server", why));
-    }
-    let sound = |pattern: &String| {
-        let good = |c: char| c.is_ascii_alphanumeric() || ".-*:[]/<>_".contains(c);
-        (1..=253).contains(&pattern.len()) && pattern.chars().all(good)
-    };
-    if proxy.bypass.len() > MOST_BYPASSES || !proxy.bypass.iter().all(sound) {
-        let why = format!("must be at most {MOST_BYPASSES} host patterns such as *.internal");
+    if proxy.bypass.len() > MOST_BYPASSES {
+        let why = format!("must be at most {MOST_BYPASSES} patterns such as *.internal");
         wrong.push(Violation::new("browser.proxy.bypass", why));
+        return None;
     }
-    (wrong.len() == before).then(|| Proxy {
-        server: proxy.server.trim_end_matches('/').to_owned(),
-        bypass: proxy.bypass,
-    })
+    for (at, pattern) in proxy.bypass.iter().enumerate() {
+        if let Err(why) = Detour::check(pattern) {
+            let field = format!("browser.proxy.bypass[{at}]");
+            wrong.push(Violation::new(field, why));
+        }
+    }
+    let server = server.filter(|_| wrong.len() == before)?;
+    Detour::new(server, &proxy.bypass).ok()
 }
 
 #[cfg(test)]
@@ -134,7 +146,8 @@ mod tests {
 
     #[test]
     fn nothing_asked_for_is_a_plain_browser() {
-        assert!(read(proto::BrowserOptions::default()).unwrap().is_plain());
+        let plain = read(proto::BrowserOptions::default()).unwrap();
+        assert_eq!(plain, Profile::default());
     }
 
     #[test]
@@ -152,6 +165,7 @@ mod tests {
                 bypass: vec!["a b".into()],
             }),
             block_resources: vec!["image".into()],
+            egress_allow: vec!["example.org".into(), "http://example.org".into()],
             ..proto::BrowserOptions::default()
         };
         assert_eq!(
@@ -163,24 +177,31 @@ mod tests {
                 "browser.viewport.width",
                 "browser.viewport.device_scale_factor",
                 "browser.proxy.server",
-                "browser.proxy.bypass",
+                "browser.proxy.bypass[0]",
+                "browser.egress_allow[1]",
             ]
         );
     }
 
     #[test]
-    fn a_proxy_with_credentials_is_refused() {
-        let with = |server: &str| {
-            read(proto::BrowserOptions {
-                proxy: Some(proto::Proxy {
-                    server: server.into(),
-                    bypass: vec!["*.internal".into(), "<local>".into()],
-                }),
-                ..proto::BrowserOptions::default()
-            })
+    fn where_it_may_go_needs_no_launch() {
+        let profile = read(proto::BrowserOptions {
+            proxy: Some(proto::Proxy {
+                server: "socks5://me:secret@127.0.0.1:1080".into(),
+                bypass: vec!["*.internal".into(), "<local>".into()],
+            }),
+            egress_allow: vec!["*.example.org:443".into()],
+            ..proto::BrowserOptions::default()
+        });
+        let profile = profile.unwrap();
+        assert!(!profile.needs_launch() && !format!("{profile:?}").contains("secret"));
+        let proxy = profile.proxy.unwrap();
+        assert_eq!(proxy.upstream().target().to_string(), "127.0.0.1:1080");
+        assert!(proxy.upstream().has_credentials());
+        let many = proto::BrowserOptions {
+            egress_allow: vec!["example.org".into(); 257],
+            ..proto::BrowserOptions::default()
         };
-        let profile = with("socks5://127.0.0.1:1080").unwrap();
-        assert_eq!(profile.proxy.unwrap().server, "socks5://127.0.0.1:1080");
-        assert!(with("http://me:secret@proxy:3128").is_err());
+        assert_eq!(read(many).unwrap_err(), ["browser.egress_allow"]);
     }
 }

@@ -10,6 +10,7 @@ use super::convert::to_proto;
 use crate::{
     broker::{Broker, Error, OverQuota, Violation},
     browser::{self, Demand},
+    egress::Denied,
     fetch,
     lease::{self, EndReason},
     metrics::{QuotaKind, Wanted},
@@ -154,6 +155,7 @@ pub(super) fn of(error: Error, broker: &Broker, limit: Option<Limit>) -> Status 
             Answer::new(Code::PermissionDenied, ErrorReason::NotOwner, message)
         }
         Error::OverQuota(over) => over_quota(over),
+        Error::Denied(denied) => of_denied(*denied),
         Error::Draining => draining(),
         Error::Passed => passed(limit),
     };
@@ -203,6 +205,13 @@ fn of_lease(error: lease::Error) -> Answer {
         lease::Error::Unknown => answer,
         lease::Error::Ended(reason) => answer.with("end_reason", upper(reason)),
     }
+}
+
+fn of_denied(denied: Denied) -> Answer {
+    let (code, reason) = (Code::PermissionDenied, ErrorReason::EgressDenied);
+    Answer::new(code, reason, denied.to_string())
+        .with("rule", denied.rule.as_str())
+        .with("target", denied.target)
 }
 
 fn upper(reason: EndReason) -> String {
@@ -321,11 +330,7 @@ fn of_fetch(error: fetch::Error, broker: &Broker, limit: Option<Limit>) -> Answe
         fetch::Error::Lost(_) => {
             Answer::new(Code::Aborted, ErrorReason::BrowserLost, message).retry(AT_ONCE)
         }
-        fetch::Error::Denied(denied) => {
-            Answer::new(Code::PermissionDenied, ErrorReason::EgressDenied, message)
-                .with("rule", denied.rule.as_str())
-                .with("target", denied.target)
-        }
+        fetch::Error::Denied(denied) => of_denied(*denied),
         fetch::Error::Dns(_) => origin(ErrorReason::OriginDns),
         fetch::Error::Refused(_) => origin(ErrorReason::OriginRefused),
         fetch::Error::Tls(_) => origin(ErrorReason::OriginTls),

@@ -6,7 +6,7 @@ use berth::{
     browser::{self, BrowserId, Pool, RunDir, cdp, launch},
     deadline::Deadline,
     drain::Drain,
-    egress::{Egress, OwnPorts, Policy, Resolver, Settings},
+    egress::{Egress, OwnPorts, Policy, Resolver, Route, Settings},
     fetch::{Config, Error, Fetcher, Format, Formats, Request, Response, Strategy},
     metrics::Metrics,
 };
@@ -87,8 +87,9 @@ impl Rig {
                 timeout: Duration::from_secs(30),
             },
         };
-        let pool = Pool::start(limits, Arc::new(run), &drain, &metrics);
         let egress = egress(&metrics);
+        let route = Route::new(egress.clone(), None);
+        let pool = Pool::start(limits, route, Arc::new(run), &drain, &metrics);
         let fetcher = Fetcher::new(config, pool.clone(), egress, &drain, &metrics).unwrap();
         Self {
             drain,

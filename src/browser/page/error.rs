@@ -1,6 +1,9 @@
 //! Why a page could not do what it was asked.
 
-use crate::browser::cdp;
+use crate::{
+    browser::cdp,
+    egress::{Denied, Failure},
+};
 
 /// Why a page could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +14,12 @@ pub enum Error {
     /// The caller's deadline passed.
     #[error("the deadline passed")]
     Passed,
+    /// The policy forbids where it wanted to go.
+    #[error(transparent)]
+    Denied(Box<Denied>),
+    /// It has no way to a network.
+    #[error("its proxy cannot be opened: {0}")]
+    NoProxy(#[source] std::io::Error),
     /// The host's name could not be resolved.
     #[error("the name could not be resolved ({0})")]
     Dns(String),
@@ -63,6 +72,18 @@ impl From<cdp::Error> for Error {
             cdp::Error::Closed | cdp::Error::Connect(_) => Self::Lost("its connection is closed"),
             cdp::Error::Timeout(_) => Self::Passed,
             error => Self::Cdp(error),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Denied(denied) => Self::Denied(Box::new(denied)),
+            Failure::Dns(why) => Self::Dns(why),
+            Failure::Refused(why) => Self::Refused(why),
+            Failure::Timeout(why) => Self::Timeout(why),
+            Failure::Proxy(why) => Self::Net(why),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Page {
         patterns.push(pattern);
         let enable = EnableParams {
             patterns: Some(patterns),
-            handle_auth_requests: self.gate.as_ref().map(Gate::authenticates),
+            handle_auth_requests: None,
         };
         self.first = Some(first);
         self.run(enable, deadline).await.map(drop)
@@ -88,7 +88,7 @@ impl Page {
         if let Some(first) = self.first.take_if(|first| asks && first.answers(event)) {
             return Ok(self.cdp.tell(&self.id, &first.fulfil(request))?);
         }
-        let told = match &mut self.gate {
+        let told = match &self.gate {
             Some(gate) => gate.hear(event, self.navigation.frame(), &self.cdp, &self.id),
             None => self
                 .cdp

@@ -1,16 +1,10 @@
-//! What a page's requests must pass: what is not to be loaded fails here, and a proxy that asks who
-//! is there is told.
+//! What a page's requests must pass: what is not to be loaded fails here.
 //!
-//! Only a page that was opened with something to block, or with a proxy that wants a name, has a
-//! gate: every request that meets it waits for an answer.
-
-use std::collections::HashSet;
+//! Only a page that was opened with something to block has a gate: every request that meets it waits
+//! for an answer.
 
 use chromiumoxide::cdp::browser_protocol::{
-    fetch::{
-        AuthChallengeResponse, AuthChallengeResponseResponse, ContinueRequestParams,
-        ContinueWithAuthParams, FailRequestParams, RequestPattern,
-    },
+    fetch::{ContinueRequestParams, FailRequestParams, RequestPattern},
     network::{ErrorReason, ResourceType},
     target::SessionId,
 };
@@ -22,34 +16,19 @@ use crate::browser::cdp::{self, Cdp, Event};
 #[derive(Debug)]
 pub(super) struct Gate {
     blocking: Blocking,
-    credentials: Option<(String, String)>,
-    /// Requests whose proxy was told the credentials: one that asks again does not take them.
-    told: HashSet<String>,
 }
 
 impl Gate {
     /// The gate that `options` need, when they need one.
     pub(super) fn of(options: &PageOptions) -> Option<Self> {
-        let proxy = options.proxy.as_ref();
-        let credentials = proxy.and_then(|proxy| proxy.credentials.clone());
-        (credentials.is_some() || !options.blocking.is_nothing()).then(|| Self {
-            blocking: options.blocking.clone(),
-            credentials,
-            told: HashSet::new(),
+        let blocking = &options.blocking;
+        (!blocking.is_nothing()).then(|| Self {
+            blocking: blocking.clone(),
         })
-    }
-
-    /// Whether somebody may ask for credentials.
-    pub(super) const fn authenticates(&self) -> bool {
-        self.credentials.is_some()
     }
 
     /// Which requests meet the gate.
     pub(super) fn patterns(&self) -> Vec<RequestPattern> {
-        // Only those that met it may be asked for credentials.
-        if self.authenticates() {
-            return vec![RequestPattern::default()];
-        }
         let kinds = self.blocking.kinds.iter().map(|kind| RequestPattern {
             resource_type: Some(kind_of(*kind)),
             ..RequestPattern::default()
@@ -63,7 +42,7 @@ impl Gate {
 
     /// Answers for a request that waits. `frame` is the page's main frame.
     pub(super) fn hear(
-        &mut self,
+        &self,
         event: &Event,
         frame: &str,
         cdp: &Cdp,
@@ -72,10 +51,6 @@ impl Gate {
         let Some(id) = event.text("/requestId").map(str::to_owned) else {
             return Ok(());
         };
-        if event.method() == "Fetch.authRequired" {
-            let answer = self.credentials_for(&id, event.text("/authChallenge/source"));
-            return cdp.tell(session, &ContinueWithAuthParams::new(id, answer));
-        }
         let kind = event.text("/resourceType").unwrap_or_default();
         let main = kind == "Document" && event.text("/frameId") == Some(frame);
         let url = event.text("/request/url").unwrap_or_default();
@@ -91,22 +66,6 @@ impl Gate {
         let mut patterns = self.blocking.patterns.iter();
         kinds.any(|one| kind_of(*one).as_ref() == kind)
             || patterns.any(|pattern| matches(pattern, url))
-    }
-
-    fn credentials_for(&mut self, id: &str, source: Option<&str>) -> AuthChallengeResponse {
-        let proxy = source == Some("Proxy");
-        let (name, password) = match &self.credentials {
-            Some(credentials) if proxy && self.told.insert(id.to_owned()) => credentials,
-            _ if proxy => {
-                return AuthChallengeResponse::new(AuthChallengeResponseResponse::CancelAuth);
-            }
-            _ => return AuthChallengeResponse::new(AuthChallengeResponseResponse::Default),
-        };
-        AuthChallengeResponse {
-            response: AuthChallengeResponseResponse::ProvideCredentials,
-            username: Some(name.clone()),
-            password: Some(password.clone()),
-        }
     }
 }
 

@@ -9,7 +9,6 @@ use crate::browser::cdp::Event;
 pub(super) const EVENTS: &[&str] = &[
     "Browser.downloadProgress",
     "Browser.downloadWillBegin",
-    "Fetch.authRequired",
     "Fetch.requestPaused",
     "Inspector.targetCrashed",
     "Network.loadingFailed",
@@ -81,6 +80,8 @@ pub(super) enum Asks {
     Closing,
     /// The document broke off in the middle.
     Broken,
+    /// The next document does not come.
+    Failed,
     /// The renderer is gone.
     Burial,
 }
@@ -96,6 +97,8 @@ pub(super) struct Navigation {
     coming: (Vec<(String, u16)>, Option<Document>),
     /// The document that was asked for and has not come yet.
     asked: Option<String>,
+    /// Where the last document that was asked for is, after the redirects so far.
+    asked_for: Option<String>,
     /// The request for the document that is shown.
     loading: Option<String>,
     committed: bool,
@@ -115,6 +118,7 @@ impl Navigation {
             document: None,
             coming: (Vec::new(), None),
             asked: None,
+            asked_for: None,
             loading: None,
             committed: false,
             arrived: false,
@@ -132,6 +136,11 @@ impl Navigation {
     /// The main frame.
     pub(super) fn frame(&self) -> &str {
         &self.frame
+    }
+
+    /// Where the last document that was asked for is, after the redirects so far.
+    pub(super) fn asked_for(&self) -> Option<&str> {
+        self.asked_for.as_deref()
     }
 
     /// What is waited for.
@@ -193,6 +202,7 @@ impl Navigation {
             "Network.responseReceived" if self.is_main(event) => self.answered(event),
             "Network.loadingFailed" if event.text("/requestId") == self.asked.as_deref() => {
                 self.asked = None;
+                return Asks::Failed;
             }
             // It would never say that it is there.
             "Network.loadingFailed"
@@ -244,6 +254,7 @@ impl Navigation {
     }
 
     fn requested(&mut self, event: &Event) {
+        self.asked_for = event.text("/request/url").map(str::to_owned);
         if let Some(status) = status(event, "/redirectResponse/status") {
             let from = event.text("/redirectResponse/url").unwrap_or_default();
             self.coming.0.push((from.to_owned(), status));

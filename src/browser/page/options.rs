@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Document;
-use crate::browser::Viewport;
+use crate::{browser::Viewport, egress::Detour};
 
 /// What a page is opened with. The default is the browser's own.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ pub struct PageOptions {
     /// What it does not load.
     pub blocking: Blocking,
     /// The proxy of its every request.
-    pub proxy: Option<Upstream>,
+    pub proxy: Option<Detour>,
     /// So many bytes of a download are taken; `None` refuses downloads.
     pub capture: Option<u64>,
 }
@@ -55,22 +55,6 @@ impl fmt::Debug for Cookie {
     /// Without its value, which may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cookie({:?} for {:?})", self.name, self.url)
-    }
-}
-
-/// A proxy.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Upstream {
-    /// `scheme://host:port`.
-    pub server: String,
-    /// Name and password, where it asks for them.
-    pub credentials: Option<(String, String)>,
-}
-
-impl fmt::Debug for Upstream {
-    /// Without name and password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Upstream({:?})", self.server)
     }
 }
 

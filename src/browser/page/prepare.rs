@@ -41,7 +41,7 @@ pub(super) async fn prepare(
     let (gate, download) = helpers;
     let paused = gate.map(|gate| fetch::EnableParams {
         patterns: Some(gate.patterns()),
-        handle_auth_requests: Some(gate.authenticates()),
+        handle_auth_requests: None,
     });
     tokio::try_join!(
         to.tell(page::EnableParams::default()),

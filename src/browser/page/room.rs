@@ -12,10 +12,13 @@ use chromiumoxide::cdp::browser_protocol::{
 
 use futures::FutureExt;
 
-use super::{Error, Upstream, download::Download};
+use tokio::time::Instant;
+
+use super::{Error, download::Download};
 use crate::{
     browser::{Seat, cdp},
     deadline::Deadline,
+    egress::{Detour, EgressProxy, Failure, Target},
 };
 
 /// How long a browser may take to open or to dispose a context. One that takes longer is sick,
@@ -28,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Room {
     context: BrowserContextId,
     seat: Option<Seat>,
+    /// Its way to a network, where that is not the browser's.
+    egress: Option<EgressProxy>,
     /// Where its downloads go; removed with it.
     dir: Option<PathBuf>,
     /// Left last: a session that ended with its context needs no detaching.
@@ -40,12 +45,20 @@ impl Room {
     /// nobody takes it.
     pub(super) async fn open(
         seat: Seat,
-        proxy: Option<&Upstream>,
+        proxy: Option<&Detour>,
         deadline: Deadline,
     ) -> Result<Self, Error> {
         let drain = seat.drain().clone();
+        let egress = match proxy {
+            None => None,
+            Some(proxy) => {
+                let usual = seat.browser().egress().route();
+                let opened = EgressProxy::open(usual.through(proxy.clone()), &drain).await;
+                Some(opened.map_err(Error::NoProxy)?)
+            }
+        };
         let create = CreateBrowserContextParams {
-            proxy_server: proxy.map(|proxy| proxy.server.clone()),
+            proxy_server: egress.as_ref().map(EgressProxy::url),
             // Not even what is on this machine goes around it.
             proxy_bypass_list: proxy.map(|_| "<-loopback>".into()),
             ..CreateBrowserContextParams::default()
@@ -57,6 +70,7 @@ impl Room {
                 Ok(created) => Ok(Self {
                     context: created.browser_context_id,
                     seat: Some(seat),
+                    egress,
                     dir: None,
                     session: None,
                 }),
@@ -72,6 +86,13 @@ impl Room {
             Ok(Err(_panicked)) => Err(Error::Lost("its context could not be opened")),
             Err(_passed) => Err(Error::Passed),
         }
+    }
+
+    /// Why the last connection to `target` was not made, when that was at or after `since`.
+    pub(super) fn why(&self, target: &Target, since: Instant) -> Option<Failure> {
+        let seat = self.seat.as_ref();
+        let usual = seat.map(|seat| seat.browser().egress());
+        self.egress.as_ref().or(usual)?.why(target, since)
     }
 
     pub(super) const fn context(&self) -> &BrowserContextId {
@@ -114,7 +135,7 @@ impl Drop for Room {
         };
         let dispose = DisposeBrowserContextParams::new(self.context.clone());
         let session = self.session.take();
-        let dir = self.dir.take();
+        let (egress, dir) = (self.egress.take(), self.dir.take());
         let drain = seat.drain().clone();
         drain.spawn(async move {
             let cdp = seat.browser().cdp();
@@ -124,7 +145,7 @@ impl Drop for Room {
                 tracing::debug!(%browser, %error, "a context could not be disposed of");
                 seat.condemn();
             }
-            drop(session);
+            drop((session, egress));
             drop(seat);
             if let Some(dir) = dir {
                 clear(&dir).await;
