@@ -144,26 +144,30 @@ async fn gate(State(shared): State<Shared>) -> &'static str {
     "open"
 }
 
-fn asks(headers: &HeaderMap) -> Result<(), Response> {
-    if headers
-        .get(header::AUTHORIZATION)
-        .is_some_and(|said| said == BASIC)
-    {
-        return Ok(());
-    }
+fn knows(headers: &HeaderMap) -> bool {
+    let said = headers.get(header::AUTHORIZATION);
+    said.is_some_and(|said| said == BASIC)
+}
+
+fn who_is_there() -> Response {
     let wanted = [(header::WWW_AUTHENTICATE, "Basic realm=mark")];
-    Err((StatusCode::UNAUTHORIZED, wanted, "who?").into_response())
+    (StatusCode::UNAUTHORIZED, wanted, "who?").into_response()
 }
 
 async fn auth(headers: HeaderMap) -> Response {
-    asks(&headers).map_or_else(|asked| asked, |()| "welcome".into_response())
+    if knows(&headers) {
+        "welcome".into_response()
+    } else {
+        who_is_there()
+    }
 }
 
 /// Shows whether the browser says again by itself who it is.
 async fn auth_page(headers: HeaderMap) -> Response {
-    match asks(&headers) {
-        Ok(()) => page("show(await see(['http_auth']));").into_response(),
-        Err(asked) => asked,
+    if knows(&headers) {
+        page("show(await see(['http_auth']));").into_response()
+    } else {
+        who_is_there()
     }
 }
 

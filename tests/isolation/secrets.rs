@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use procfs::process::{Process, all_processes};
 use serde_json::json;
 
-use super::support::{Broker, Cdp, Ground, Service, acquire, serve};
+use super::support::{Broker, Cdp, Ground, Service, acquire};
 
 /// The part of a `cdp_url` that is secret.
 fn secret(cdp_url: &str) -> &str {
