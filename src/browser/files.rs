@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use chromiumoxide::cdp::browser_protocol::browser::{
@@ -29,6 +30,8 @@ use crate::deadline::{Deadline, Passed};
 pub(super) const FOLDER: &str = "files";
 /// What Chromium calls a download under way.
 const UNDER_WAY: &str = ".crdownload";
+/// Chromium keeps a name for a download with an empty file: one that stays empty for so long is whole.
+const EMPTY: Duration = Duration::from_secs(2);
 /// What an upload under way is called. Names that begin with a dot are nobody's else.
 const COMING: &str = ".coming-";
 /// The longest name, in bytes (`NAME_MAX` of Linux).
@@ -157,12 +160,14 @@ impl Files {
         let dir = self.dir.clone();
         blocking(move || {
             let mut found = Vec::new();
-            look(&dir, |name, size| {
+            look(&dir, |name, file| {
                 if !name.starts_with('.') {
+                    let age = file.modified().ok().and_then(|at| at.elapsed().ok());
+                    let written = file.len() > 0 || age.is_some_and(|age| age > EMPTY);
                     found.push(Entry {
                         name: name.to_owned(),
-                        size,
-                        complete: !name.ends_with(UNDER_WAY),
+                        size: file.len(),
+                        complete: written && !name.ends_with(UNDER_WAY),
                     });
                 }
             })?;
@@ -314,15 +319,15 @@ impl Bringing {
 
 fn usage(dir: &Path) -> io::Result<Usage> {
     let mut usage = Usage::default();
-    look(dir, |_, size| {
-        usage.bytes += size;
+    look(dir, |_, file| {
+        usage.bytes += file.len();
         usage.files += 1;
     })?;
     Ok(usage)
 }
 
-/// Tells name and size of each file of `dir`. What goes meanwhile is passed over.
-fn look(dir: &Path, mut tell: impl FnMut(&str, u64)) -> io::Result<()> {
+/// Tells name and metadata of each file of `dir`. What goes meanwhile is passed over.
+fn look(dir: &Path, mut tell: impl FnMut(&str, &fs::Metadata)) -> io::Result<()> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -331,7 +336,7 @@ fn look(dir: &Path, mut tell: impl FnMut(&str, u64)) -> io::Result<()> {
         if let Ok(found) = entry.metadata()
             && found.is_file()
         {
-            tell(&entry.file_name().to_string_lossy(), found.len());
+            tell(&entry.file_name().to_string_lossy(), &found);
         }
     }
     Ok(())
@@ -355,8 +360,6 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn soon() -> Deadline {
@@ -453,6 +456,8 @@ mod tests {
         let usage = files.usage().await.unwrap();
         assert!(!files.quota().is_exceeded(usage));
         fs::write(dir.path().join("c"), "").unwrap();
+        let list = files.list().await.unwrap();
+        assert!(!list[2].complete, "an empty file may be a download's place");
         let usage = files.usage().await.unwrap();
         assert!(files.quota().is_exceeded(usage));
         drop(dir);
