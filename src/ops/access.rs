@@ -31,7 +31,7 @@ const PROBES: [&str; 3] = ["/livez", "/readyz", "/health"];
 /// What needs a caller, and no admin: a scraper changes nothing and sees nobody's work.
 const METRICS: &str = "/metrics";
 
-const ORIGINS: &str = "requests of web pages are refused: this one has an Origin header\n";
+const ORIGINS: &str = "requests of other web pages are refused: this one has their Origin header\n";
 const WHO: &str = "who is it? send a token as a bearer, or as the password of any user\n";
 const ADMINS: &str = "only an admin may see this\n";
 
@@ -52,7 +52,11 @@ impl Access {
 
     fn refusal(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
-        if headers.contains_key(ORIGIN) {
+        if headers
+            .get_all(ORIGIN)
+            .iter()
+            .any(|one| !is_own(one, headers))
+        {
             return Some((StatusCode::FORBIDDEN, ORIGINS).into_response());
         }
         if !is_ours(headers, &self.names) {
@@ -94,6 +98,17 @@ async fn check(State(access): State<Arc<Access>>, request: Request, next: Next) 
         Some(refusal) => refusal,
         None => next.run(request).await,
     }
+}
+
+/// Whether `origin` is a page of ours: browsers name it when it loads its own modules. A name that was
+/// bent to this address would be its own, too, but is not let in.
+fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let own = headers.get(HOST).map(HeaderValue::as_bytes);
+    let origin = origin.as_bytes();
+    let authority = origin
+        .strip_prefix(b"http://")
+        .or_else(|| origin.strip_prefix(b"https://"));
+    authority.is_some() && authority == own
 }
 
 /// Whether the caller means us by the name it uses.
@@ -149,5 +164,18 @@ mod tests {
             assert!(!calls_us(host), "{host}");
         }
         assert!(!is_ours(&HeaderMap::new(), &["node-7".into()]));
+    }
+
+    #[test]
+    fn only_pages_of_this_very_port_are_ours() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("127.0.0.1:9464"));
+        let own = |origin| is_own(&HeaderValue::from_static(origin), &headers);
+        assert!(own("http://127.0.0.1:9464") && own("https://127.0.0.1:9464"));
+        for other in ["http://127.0.0.1", "http://127.0.0.1:94640", "null", ""] {
+            assert!(!own(other), "{other}");
+        }
+        let nowhere = HeaderMap::new();
+        assert!(!is_own(&HeaderValue::from_static("null"), &nowhere));
     }
 }
