@@ -29,7 +29,7 @@ pub struct Rig {
 /// Loopback is open, where all origins of these tests are.
 pub fn egress(metrics: &Metrics) -> Egress {
     let settings = Settings {
-        allow: ["127.0.0.0/8", "::1"]
+        allow: ["127.0.0.0/8", "::1", "localhost"]
             .map(|rule| rule.parse().unwrap())
             .into(),
         ..Settings::default()
