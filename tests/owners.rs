@@ -192,7 +192,7 @@ async fn a_lease_is_its_owners_own() {
     assert_eq!(ops.list(false).await, [lease.id.as_str()]);
     assert_eq!(ops.get(&lease).await.unwrap().owner, "a");
     let unknown = Lease {
-        id: "0198c0de-0000-7000-8000-000000000000".into(),
+        id: "lease-0198c0de000070008000000000000000".into(),
         ..Lease::default()
     };
     assert_eq!(
@@ -213,7 +213,8 @@ async fn a_lease_is_its_owners_own() {
 async fn what_operators_do_takes_the_admin_role() {
     let house = House::with(|_| {}).await;
     let [a, _, ops] = house.callers().await;
-    let lease_id = a.lease().await.unwrap().id;
+    let lease = a.lease().await.unwrap();
+    let lease_id = lease.id.clone();
     let mut admin = AdminServiceClient::new(a.channel.clone());
     let browser_id = "browser-1".to_owned();
     let refused = [
@@ -252,6 +253,7 @@ async fn what_operators_do_takes_the_admin_role() {
     let status = status.unwrap().into_inner().status.unwrap();
     assert!(!status.draining);
     assert_eq!(status.leases.len(), 1);
+    a.release(&lease).await.unwrap();
     house.broker.stop().await;
 }
 

@@ -147,6 +147,7 @@ impl<T> Line<T> {
     }
 
     /// The parties of those who wait.
+    #[must_use]
     pub fn parties(&self) -> impl ExactSizeIterator<Item = &Party> {
         self.turns.keys()
     }
