@@ -12,13 +12,15 @@
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, in the order of their names.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     ("acquire", crate::rpc::fuzz::acquire),
+    ("cdp", crate::gateway::fuzz::cdp),
     ("charset", crate::fetch::fuzz::charset),
     ("config", crate::config::fuzz::file),
     ("convert", crate::content::fuzz::any),
     ("cookies", crate::fetch::fuzz::cookies),
     ("discovery", crate::gateway::fuzz::discovery),
+    ("egress", crate::egress::fuzz::rules),
     ("fetch", crate::rpc::fuzz::fetch),
     ("frames", crate::gateway::fuzz::frames),
     ("html", crate::fetch::fuzz::html),

@@ -161,7 +161,8 @@ file. A flag wins over the environment, the environment over the file, the file 
 * `berth serve --print-config` prints the effective configuration with the source of each value,
   as a file that `--config` takes.
 
-An address other than loopback is allowed, with a warning: there is no authentication yet.
+An address other than loopback is refused unless callers have to say who they are: see
+[OPERATIONS.md](OPERATIONS.md#who-may-call).
 ";
 
 #[cfg(test)]

@@ -12,6 +12,8 @@
 //!   allowed.
 
 mod address;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod own;
 mod policy;
 mod proxy;

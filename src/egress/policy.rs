@@ -118,6 +118,10 @@ impl Target {
                 // What comes from a URL was read before; what a proxy is asked for was not.
                 match Host::parse(&name) {
                     Ok(Host::Ipv4(address)) => Host::Ipv4(address),
+                    // Other characters become dots, too (UTS 46).
+                    Ok(Host::Domain(name)) if name.ends_with('.') => {
+                        return Self::new(Host::Domain(&name), port);
+                    }
                     Ok(Host::Domain(name)) => Host::Domain(name),
                     Ok(Host::Ipv6(_)) | Err(_) => Host::Domain(name),
                 }

@@ -181,3 +181,29 @@ fn a_denial_says_what_was_asked_and_why() {
         "the inside's address is not told"
     );
 }
+
+#[test]
+fn every_spelling_of_a_name_is_one_target() {
+    for spelling in [
+        "localhost",
+        "LOCALHOST.",
+        "localhost。",
+        "localhost．。",
+        "ｌocalhost",
+    ] {
+        let target = Target::new(Host::Domain(spelling), 80);
+        assert_eq!(
+            target.host(),
+            &Host::Domain("localhost".into()),
+            "{spelling}"
+        );
+    }
+    for spelling in ["127.0.0.1", "127.1.", "0x7f.1。。", "①②⑦.0.0.1"] {
+        let target = Target::new(Host::Domain(spelling), 80);
+        assert_eq!(
+            target.host(),
+            &Host::Ipv4([127, 0, 0, 1].into()),
+            "{spelling}"
+        );
+    }
+}

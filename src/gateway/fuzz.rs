@@ -7,6 +7,7 @@ use super::{
     access::Admitted,
     discovery,
     frame::{Control, Part, Peer, Scanner, Violation},
+    policy::{Rules, Verdict, inspect},
     route::{self, Route},
 };
 use crate::lease::Token;
@@ -32,7 +33,10 @@ fn follow(peer: Peer, bytes: &[u8], piece: usize) -> Followed {
                 Ok((taken, part)) => {
                     assert!((1..=rest.len()).contains(&taken), "a scan takes something");
                     match part {
-                        Part::Data => followed.data.extend_from_slice(&rest[..taken]),
+                        Part::Data { payload } => {
+                            assert!(payload <= taken, "no more payload than was taken");
+                            followed.data.extend_from_slice(&rest[..taken]);
+                        }
                         Part::Held => {}
                         Part::Control(control) => followed.controls.push(control),
                     }
@@ -104,7 +108,7 @@ pub(crate) fn discovery(data: &[u8]) {
         Ok(host) if !host.is_empty() => headers.insert(HOST, host),
         _ => headers.insert(HOST, HeaderValue::from_static("localhost:1")),
     };
-    let Ok(admitted) = Admitted::new(&Uri::from_static("/"), &headers, None) else {
+    let Ok(admitted) = Admitted::new(&Uri::from_static("/"), &headers, None, false) else {
         return;
     };
     let base = "/lease/t";
@@ -132,5 +136,30 @@ pub(crate) fn discovery(data: &[u8]) {
             keys.into_iter()
                 .all(|key| !key.starts_with("devtoolsFrontendUrl"))
         );
+    }
+}
+
+/// A message of a CDP client: what is sent in its place passes as it is, and what is denied is
+/// answered with JSON.
+pub(crate) fn cdp(data: &[u8]) {
+    let rules = Rules {
+        files: "/lease/files".into(),
+    };
+    match inspect(data, &rules) {
+        Verdict::Pass => {}
+        Verdict::PassFiles(files) => {
+            for file in files {
+                assert_eq!(file.parent(), Some(rules.files.as_path()), "{file:?}");
+            }
+        }
+        Verdict::Rewrite(message) => {
+            let again = inspect(message.as_bytes(), &rules);
+            assert!(!matches!(again, Verdict::Deny(_)), "{message}");
+        }
+        Verdict::Deny(denial) => {
+            let answer = denial.answer();
+            let read: Result<Value, _> = serde_json::from_str(&answer);
+            assert!(read.is_ok(), "{answer}");
+        }
     }
 }
