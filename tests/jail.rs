@@ -144,7 +144,7 @@ async fn a_browser_in_a_jail_does_its_work() {
     let fetched = broker.fetches().fetch(fetch).await.unwrap().into_inner();
     let contents = fetched.contents.unwrap();
     assert_eq!(contents.text.unwrap(), "filled by a script");
-    assert!(contents.screenshot.unwrap().data.len() > 500, "a picture");
+    assert!(contents.screenshot.unwrap().len() > 500, "a picture");
 
     let lease = lease(&broker).await;
     let mut client = Cdp::connect(&lease.cdp_url).await;

@@ -16,6 +16,6 @@ pub(crate) fn rules(data: &[u8]) {
     let shown = target.host().to_string();
     assert_eq!(Target::new(Host::Domain(&shown), 80), target, "{host:?}");
     if let Ok(Host::Ipv4(address)) = Host::parse(host) {
-        assert_eq!(target.host(), &Host::Ipv4(address), "{host:?}");
+        assert_eq!(target.host(), &Host::<String>::Ipv4(address), "{host:?}");
     }
 }

@@ -194,7 +194,7 @@ fn every_spelling_of_a_name_is_one_target() {
         let target = Target::new(Host::Domain(spelling), 80);
         assert_eq!(
             target.host(),
-            &Host::Domain("localhost".into()),
+            &Host::<String>::Domain("localhost".into()),
             "{spelling}"
         );
     }
@@ -202,7 +202,7 @@ fn every_spelling_of_a_name_is_one_target() {
         let target = Target::new(Host::Domain(spelling), 80);
         assert_eq!(
             target.host(),
-            &Host::Ipv4([127, 0, 0, 1].into()),
+            &Host::<String>::Ipv4([127, 0, 0, 1].into()),
             "{spelling}"
         );
     }

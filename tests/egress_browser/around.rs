@@ -180,11 +180,9 @@ async fn a_browser_has_no_socket_but_with_its_proxy() {
         }
     }
     drop(browsing);
-    let seat = broker
-        .server
-        .pool()
-        .seat(berth::deadline::Deadline::after(super::support::BOUND));
-    let seat = seat.await.unwrap();
+    let until = berth::deadline::Deadline::after(super::support::BOUND);
+    let party = berth::fair::Party::default();
+    let seat = broker.server.pool().seat(&party, until).await.unwrap();
     let proxy = seat.browser().egress().address();
     let debugging = seat.browser().endpoint().addr;
     let with_proxy = seen.iter().filter(|(_, far)| *far == proxy).count();

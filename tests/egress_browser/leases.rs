@@ -87,7 +87,9 @@ async fn no_page_reaches_the_brokers_own_ports() {
     let pages = Pages::trying(vec![]).await;
     let broker = Broker::with(|config| config.max_browsers = 3).await;
     let at = broker.server.addresses();
-    let seat = broker.server.pool().seat(Deadline::after(BOUND)).await;
+    let party = berth::fair::Party::default();
+    let seat = broker.server.pool();
+    let seat = seat.seat(&party, Deadline::after(BOUND)).await;
     let seat = seat.unwrap();
     let other = seat.browser();
     let lease = ground::lease(&broker, BrowserOptions::default());
