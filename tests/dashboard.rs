@@ -1,13 +1,47 @@
-//! The page for people, looked at with a real browser: ours.
+//! The page for people, looked at with a real browser: another broker's, as a broker's own browsers do not
+//! reach its ports.
 
 mod support;
 
 use std::collections::HashSet;
 
 use berth::proto::{AcquireRequest, DrainRequest, FetchRequest};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use support::{BOUND, Broker, Cdp, acquire, until};
+use support::{BOUND, Broker, Cdp, Ground, Service, acquire, until};
 use tokio::time::{Instant, timeout};
+
+/// Who looks: a broker of its own, in a process of its own.
+struct Viewer {
+    ground: Ground,
+    service: Service,
+    cdp_url: String,
+}
+
+impl Viewer {
+    async fn start() -> Self {
+        let ground = Ground::new();
+        let service = Service::start(
+            ground.path(),
+            &["--max-browsers", "1", "--shutdown-timeout", "1s"],
+        )
+        .await;
+        let mut leases = service.leases().await;
+        let lease = acquire(&mut leases, AcquireRequest::default());
+        let cdp_url = lease.await.unwrap().cdp_url;
+        Self {
+            ground,
+            service,
+            cdp_url,
+        }
+    }
+
+    async fn end(self) {
+        self.service.signal(Signal::SIGTERM);
+        let _log = self.service.ended().await;
+        self.ground.assert_clean();
+    }
+}
 
 /// The page in a browser, with everything that the browser said of it.
 struct Page {
@@ -86,15 +120,17 @@ fn text_of(id: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn our_own_browser_sees_the_live_picture() {
+async fn a_browser_sees_the_live_picture() {
+    let viewer = Viewer::start().await;
     let broker = Broker::with(|config| config.max_browsers = 3).await;
     let ops = format!("http://{}", broker.server.addresses().ops);
-    let seeing = acquire(&mut broker.leases(), AcquireRequest::default())
+    let seen = acquire(&mut broker.leases(), AcquireRequest::default())
         .await
         .unwrap();
-    let mut page = Page::open(&seeing.cdp_url, &format!("{ops}/")).await;
+    let attached = Cdp::connect(&seen.cdp_url).await;
+    let mut page = Page::open(&viewer.cdp_url, &format!("{ops}/")).await;
     let leases = "[...document.querySelectorAll('#leases tbody tr')].map(row => row.dataset.key)";
-    page.shows(leases, |rows| *rows == json!([seeing.id])).await;
+    page.shows(leases, |rows| *rows == json!([seen.id])).await;
     page.shows(&text_of("health"), |text| text == "healthy")
         .await;
     page.shows(&text_of("ready"), |text| text == "ready").await;
@@ -108,7 +144,7 @@ async fn our_own_browser_sees_the_live_picture() {
         |rows| rows.as_u64() >= Some(5),
     )
     .await;
-    // Its own attachment is counted.
+    // Who is attached is counted.
     page.shows(
         "document.querySelector('#leases tbody tr').cells[5].textContent",
         |count| count == "1",
@@ -120,14 +156,14 @@ async fn our_own_browser_sees_the_live_picture() {
     let trouble = "</td><script>alert(1)</script><img src=x onerror=alert(2)>";
     request.labels.insert("job".into(), trouble.into());
     let other = acquire(&mut broker.leases(), request).await.unwrap();
-    page.shows(leases, |rows| *rows == json!([seeing.id, other.id]))
+    page.shows(leases, |rows| *rows == json!([seen.id, other.id]))
         .await;
     let labels = "document.querySelectorAll('#leases tbody tr')[1].cells[6].textContent";
     assert_eq!(page.evaluate(labels).await, format!("job={trouble}"));
     let loaded = "document.querySelectorAll('script, img').length";
     assert_eq!(page.evaluate(loaded).await, 2, "the page's own, no more");
     broker.release(&other).await;
-    page.shows(leases, |rows| *rows == json!([seeing.id])).await;
+    page.shows(leases, |rows| *rows == json!([seen.id])).await;
 
     // Fetches come in the history.
     for path in ["/", "/status/404"] {
@@ -189,9 +225,10 @@ async fn our_own_browser_sees_the_live_picture() {
         .map(|event| event["response"]["connectionId"].to_string())
         .collect();
     assert!(connections.len() <= 6, "{connections:?}");
-    drop(page);
-    broker.release(&seeing).await;
+    drop((page, attached));
+    broker.release(&seen).await;
     broker.stop().await;
+    viewer.end().await;
 }
 
 /// With `BERTH_KEEP_PICTURES` set to a directory, the pictures can be looked at there.
@@ -206,15 +243,13 @@ fn keep(picture: &str, width: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_says_when_the_broker_is_gone_and_recovers() {
+    let viewer = Viewer::start().await;
     let broker = Broker::start().await;
-    let seeing = acquire(&mut broker.leases(), AcquireRequest::default())
-        .await
-        .unwrap();
     let ops = format!("http://{}/", broker.server.addresses().ops);
-    let mut page = Page::open(&seeing.cdp_url, &ops).await;
+    let mut page = Page::open(&viewer.cdp_url, &ops).await;
     page.shows(&text_of("health"), |text| text == "healthy")
         .await;
-    // The network of the page is cut, for the broker itself cannot go: it has the browser.
+    // The network of the page is cut: it comes back at the same address.
     let offline = |offline: bool| json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
     page.call("Network.emulateNetworkConditions", offline(true))
         .await;
@@ -229,8 +264,8 @@ async fn the_page_says_when_the_broker_is_gone_and_recovers() {
         .await;
     page.shows(shown, |shown| *shown == false).await;
     drop(page);
-    broker.release(&seeing).await;
     broker.stop().await;
+    viewer.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

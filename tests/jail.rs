@@ -100,6 +100,8 @@ fn chromium(group: i32) -> Process {
 
 /// A program in `dir` that does `first` before it is a browser.
 fn program(dir: &Path, first: &str) -> PathBuf {
+    // It may be another user than the test.
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     let real = Executable::find(None).unwrap().path;
     let path = dir.join("browser");
     let script = format!("#!/bin/sh\n{first}\nexec {} \"$@\"\n", real.display());

@@ -19,6 +19,8 @@ use tonic_types::StatusExt;
 /// A program that stands in for a browser: a shell script, as real ones are often wrapped in.
 fn program(dir: &Path, name: &str, script: &str) -> PathBuf {
     let path = dir.join(name);
+    // A browser in a jail may be another user than the test.
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path

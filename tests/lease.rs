@@ -132,7 +132,7 @@ async fn bad_input_names_every_field_and_disturbs_nothing() {
         wait: secs(-1),
         browser: Some(BrowserOptions {
             viewport: Some(Viewport::default()),
-            egress_allow: vec!["10.0.0.0/8".into()],
+            egress_allow: vec!["10.0.0.1/8".into()],
             ..BrowserOptions::default()
         }),
         on_disconnect: 44,
@@ -143,7 +143,7 @@ async fn bad_input_names_every_field_and_disturbs_nothing() {
     for field in [
         "wait",
         "browser.viewport.width",
-        "browser.egress_allow",
+        "browser.egress_allow[0]",
         "on_disconnect",
     ] {
         assert!(named.iter().any(|one| one == field), "{field}: {named:?}");

@@ -18,6 +18,9 @@ use crate::deadline::Deadline;
 /// How long the trial of the jail may take.
 const TRIAL: Duration = Duration::from_secs(10);
 
+/// The least that `/dev/shm` must hold for pages not to fail, in bytes.
+const SHARED_MEMORY: u64 = 512 << 20;
+
 /// The flag by which an operator, or Berth, does without Chromium's own sandbox.
 pub(super) const NO_SANDBOX: &str = "--no-sandbox";
 
@@ -162,7 +165,12 @@ async fn find(readable: Vec<PathBuf>, memory: u64, run_dir: &RunDir) -> Result<J
         .map_err(|error| Error::Directory(error.to_string()))?;
     let place = (&*dir, run_dir.root());
     // What a browser keeps there is measured only where it is mapped, so it has a limit of its own.
-    let jail = Jail::find(readable, memory, place, Deadline::after(TRIAL)).await;
+    let shared = if memory == 0 {
+        0
+    } else {
+        memory.max(SHARED_MEMORY)
+    };
+    let jail = Jail::find(readable, shared, place, Deadline::after(TRIAL)).await;
     run_dir.discard(&dir);
     jail
 }

@@ -206,7 +206,7 @@ impl Jail {
         };
         for tool in [Some(&self.bwrap), helper, Some(&program)] {
             tool.into_iter()
-                .for_each(|tool| mounts.program(tool, run_root));
+                .for_each(|tool| mounts.program(tool, run_root, helper.is_some()));
         }
         for path in &self.readable {
             mounts.read_only(path);
@@ -229,8 +229,15 @@ impl Jail {
         let nobody = NOBODY.to_string();
         let identity: &[&str] = match self.identity {
             Identity::Mapped => &["--unshare-user", "--uid", &nobody, "--gid", &nobody],
-            // For setpriv, which gives them up.
-            Identity::Real { .. } => &["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"],
+            // For setpriv, which gives them up; the last for the way to a directory that is nobody's.
+            Identity::Real { .. } => &[
+                "--cap-add",
+                "CAP_SETUID",
+                "--cap-add",
+                "CAP_SETGID",
+                "--cap-add",
+                "CAP_DAC_READ_SEARCH",
+            ],
         };
         all.extend(identity.iter().map(OsString::from));
         all.extend(mounts.into_args());

@@ -5,6 +5,7 @@ use std::{
     env,
     ffi::OsString,
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -124,8 +125,9 @@ impl Mounts {
     }
 
     /// A program with the directory it is in, where its libraries are. Only the file where that
-    /// directory holds what is nobody's business: somebody's home, or the browsers of `run_root`.
-    pub(super) fn program(&mut self, path: &Path, run_root: &Path) {
+    /// directory holds what is nobody's business: somebody's home, or the browsers of `run_root`; or
+    /// where it is closed to `nobody`, as whom the program may have to run.
+    pub(super) fn program(&mut self, path: &Path, run_root: &Path, nobody: bool) {
         let home = env::home_dir();
         let secret = [
             Path::new("/etc"),
@@ -135,7 +137,8 @@ impl Mounts {
         ];
         let mut secret = secret.into_iter().chain(home.as_deref());
         let dir = path.parent().unwrap_or(path);
-        let whole = secret.all(|secret| !secret.starts_with(dir));
+        let open = |dir: &Path| fs::metadata(dir).is_ok_and(|dir| dir.mode() & 0o5 == 0o5);
+        let whole = secret.all(|secret| !secret.starts_with(dir)) && (!nobody || open(dir));
         self.read_only(if whole { dir } else { path });
     }
 
@@ -179,6 +182,8 @@ impl Mounts {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn text(mounts: Mounts) -> String {
@@ -211,13 +216,23 @@ mod tests {
         for program in [app.join("chrome"), root.path().join("chrome")] {
             fs::write(program, "x").unwrap();
         }
-        let of = |program: &Path| {
+        let shown = |program: &Path, nobody| {
             let mut mounts = Mounts::system();
-            mounts.program(program, &run);
+            mounts.program(program, &run, nobody);
             text(mounts)
         };
+        let of = |program: &Path| shown(program, false);
         let whole = format!("--ro-bind-try {0} {0}", app.display());
-        assert!(of(&app.join("chrome")).ends_with(&whole));
+        let chrome = app.join("chrome");
+        assert!(of(&chrome).ends_with(&whole));
+        let mode = |mode| fs::set_permissions(&app, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o755);
+        assert!(shown(&chrome, true).ends_with(&whole));
+        mode(0o700);
+        assert!(
+            !shown(&chrome, true).ends_with(&whole),
+            "nobody could not enter it"
+        );
         let alone = root.path().join("chrome");
         let alone_is = format!("--ro-bind-try {0} {0}", alone.display());
         assert!(of(&alone).ends_with(&alone_is));

@@ -92,7 +92,9 @@ impl Pages {
     #[allow(clippy::disallowed_methods, reason = "the test's own task")]
     pub async fn trying(urls: Vec<String>) -> Self {
         let script = format!("const URLS = {};\n{TRIES}", serde_json::json!(urls));
-        let page = format!("<!doctype html><title>trying</title><body><script>{script}</script>");
+        let page = format!(
+            "<!doctype html><title>trying</title><body><p>It tries every way out.</p><script>{script}</script>"
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let urls = Arc::new(urls);

@@ -59,6 +59,7 @@ async fn a_lease_is_narrowed_without_a_launch() {
     browse(&broker, &elsewhere, None).await.unwrap();
     assert_eq!(trap.seen().len(), 1);
     broker.release(&lease).await;
+    drop(cdp);
     broker.stop().await;
 }
 
@@ -108,7 +109,7 @@ async fn no_page_reaches_the_brokers_own_ports() {
     ];
     let denied = async || {
         let (_, metrics) = broker.ops("/metrics").await;
-        let series = "berth_egress_denied_total{mode=\"enforced\",rule=\"own_port\"} ";
+        let series = "berth_egress_denied_total{mode=\"enforce\",rule=\"own_port\"} ";
         let count = metrics.lines().find_map(|line| line.strip_prefix(series));
         count.map_or(0, |count| count.parse::<usize>().unwrap())
     };
@@ -129,6 +130,7 @@ async fn no_page_reaches_the_brokers_own_ports() {
     assert!(denied().await >= before + own.len() * 5);
     drop(seat);
     broker.release(&lease).await;
+    drop(cdp);
     broker.stop().await;
 }
 
@@ -152,6 +154,7 @@ async fn what_a_lease_carried_ends_with_it() {
     broker.release(&lease).await;
     let ended = tokio::time::timeout(BOUND, stream.read(&mut head)).await;
     assert!(matches!(ended.unwrap(), Ok(0) | Err(_)));
+    drop((cdp, stream, origin));
     broker.stop().await;
 }
 
@@ -366,5 +369,6 @@ async fn a_proxy_inside_is_a_target_like_any_other() {
     assert!(gone["result"]["errorText"].is_string(), "{gone}");
     assert_eq!(trap.seen(), [] as [String; 0]);
     broker.release(&lease).await;
+    drop(cdp);
     broker.stop().await;
 }

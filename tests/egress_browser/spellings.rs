@@ -113,6 +113,7 @@ async fn no_spelling_is_navigated_to() {
     assert_eq!(trap.seen(), [] as [String; 0]);
     assert_eq!(navigate(&pages.url("/blank")).await, None, "it still works");
     broker.release(&lease).await;
+    drop(cdp);
     broker.stop().await;
 }
 
