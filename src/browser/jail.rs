@@ -16,11 +16,12 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     str::FromStr,
+    time::Duration,
 };
 
-use tokio::process::Command;
+use tokio::{process::Command, time::sleep};
 
-use super::{environment, executable::in_path, mounts::Mounts};
+use super::{census, environment, executable::in_path, mounts::Mounts};
 use crate::deadline::Deadline;
 
 /// The user and the group of a browser that is in a jail: Debian's `nobody` and `nogroup`, the
@@ -267,15 +268,28 @@ impl Jail {
         let args = args.iter().map(OsString::from);
         let invocation = self.invoke(&self.bwrap, args, place);
         let Invocation { program, args } = invocation.map_err(|error| error.to_string())?;
-        let output = Command::new(program)
+        let child = Command::new(program)
             .args(args)
             .env_clear()
             .envs(environment::passed())
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true)
-            .output();
-        let output = deadline.bound(output).await;
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let group = child.id().and_then(|pid| i32::try_from(pid).ok());
+        let output = deadline.bound(child.wait_with_output()).await;
+        // What bubblewrap started outlives it by a moment, and is ours to reap then.
+        let reaped = async {
+            while group.is_some_and(|group| !census::kill_group(group)) {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let reaped = deadline.bound(reaped).await;
         let output = output.map_err(|_passed| "it did not end in time".to_owned())?;
+        reaped.map_err(|_passed| "what it started did not end in time".to_owned())?;
         let output = output.map_err(|error| error.to_string())?;
         if output.status.success() {
             return Ok(());
