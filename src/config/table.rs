@@ -355,7 +355,7 @@ mod tests {
                 "7",
                 "json",
                 "report",
-                "none",
+                "auto",
                 "1.2.3.4:5",
                 "trace",
                 "nothing",

@@ -66,7 +66,7 @@ impl Trap {
     /// The ways by which it was reached: the first part of each path.
     pub fn ways(&self) -> BTreeSet<String> {
         let seen = self.seen();
-        let ways = seen.iter().filter_map(|path| path.split('/').nth(1));
+        let ways = seen.iter().filter_map(|path| path.split(['/', '?']).nth(1));
         ways.map(str::to_owned).collect()
     }
 }
