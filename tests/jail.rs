@@ -125,9 +125,11 @@ async fn shown(client: &mut Cdp, page: &str, url: &str) -> Result<String, String
     if let Some(error) = answer["result"]["errorText"].as_str() {
         return Err(error.to_owned());
     }
+    // A directory's rows are written by scripts, for which the headless shell has no table.
     let loaded = "new Promise(done => { const look = () => \
         document.readyState === 'complete' && location.href !== 'about:blank' \
-        ? done(document.body.innerText) : setTimeout(look, 5); look() })";
+        ? done([document.body, ...document.scripts].map(one => one.textContent).join('\\n')) \
+        : setTimeout(look, 5); look() })";
     let text = client.evaluate(page, loaded).await;
     Ok(text.as_str().unwrap_or_default().to_owned())
 }
@@ -158,21 +160,32 @@ async fn a_browser_in_a_jail_does_its_work() {
         return width('sans-serif', 'WWWW') > width('sans-serif', 'iiii') && width('serif', 'i') > 0 })()";
     assert_eq!(client.evaluate(&page, width).await, true, "fonts");
 
-    // What a client has it download to a temporary file lies in the browser's directory, and goes
-    // with it.
-    let home = home(&broker, &lease);
-    let params = json!({"behavior": "allow", "downloadPath": "/tmp/taken"});
-    client
-        .call(None, "Browser.setDownloadBehavior", params)
-        .await;
+    // What it downloads lies in its own directory, and goes with it.
     let click = "(() => { const a = document.createElement('a'); a.download = 'told.txt'; \
         a.href = URL.createObjectURL(new Blob(['so it is'])); a.click() })()";
     client.evaluate(&page, click).await;
-    let file = home.join("tmp/taken/told.txt");
+    let file = home(&broker, &lease).join("files/told.txt");
     until("the download is there", async || {
         fs::read_to_string(&file).is_ok_and(|text| text == "so it is")
     })
     .await;
+    // What is brought for it to upload, it can read.
+    let brought = file.with_file_name("brought.txt");
+    let url = format!("{}/files/brought.txt", lease.cdp_http_url);
+    let put = reqwest::Client::new().put(url).body("mine");
+    assert!(put.send().await.unwrap().status().is_success());
+    client
+        .evaluate(&page, "document.body.innerHTML = '<input type=file>'")
+        .await;
+    let root = client.call(Some(&page), "DOM.getDocument", json!({})).await;
+    let find = json!({"nodeId": root["result"]["root"]["nodeId"], "selector": "input"});
+    let input = client.call(Some(&page), "DOM.querySelector", find).await;
+    let give = json!({"nodeId": input["result"]["nodeId"], "files": [brought]});
+    client
+        .call(Some(&page), "DOM.setFileInputFiles", give)
+        .await;
+    let read = "document.querySelector('input').files[0].text()";
+    assert_eq!(client.evaluate(&page, read).await, "mine");
     drop(client);
     broker.release(&lease).await;
     broker.stop().await;
@@ -220,7 +233,7 @@ async fn files_of_the_host_are_not_there() {
         "{listed}"
     );
 
-    drop(client);
+    drop((client, secret));
     broker.release(&one).await;
     broker.release(&other).await;
     broker.stop().await;
@@ -251,12 +264,19 @@ async fn only_its_own_processes_are_there_and_nothing_can_be_written_but_its_dir
     before.extend(known());
     let listed: HashSet<i32> = listed
         .lines()
-        .filter_map(|line| line.split(['/', '\t', ' ']).next()?.parse().ok())
+        .filter_map(|line| {
+            line.strip_prefix("addRow(\"")?
+                .split('"')
+                .next()?
+                .parse()
+                .ok()
+        })
         .collect();
     assert!(listed.contains(&1), "{listed:?}");
     assert!(listed.is_subset(&before), "{listed:?} of {before:?}");
 
     let writable = ["/tmp", "/proc", "/dev/shm", "/dev/pts"].map(PathBuf::from);
+    let main = chromium(group).pid;
     for process in inside(group) {
         let Ok(mounts) = process.mountinfo() else {
             continue;
@@ -270,7 +290,9 @@ async fn only_its_own_processes_are_there_and_nothing_can_be_written_but_its_dir
             let read_only = mount.mount_options.contains_key("ro");
             assert!(read_only || may, "{at:?} can be written to");
         }
-        assert_eq!(seen, 2, "the system and its own directory are mounted");
+        // Those that Chromium's own sandbox holds see no directory at all.
+        let main = process.pid == main;
+        assert!(seen == 2 || (seen == 0 && !main), "{seen} of two");
     }
     drop(client);
     broker.release(&lease).await;
@@ -301,6 +323,7 @@ async fn it_is_nobody_and_chromiums_own_sandbox_is_on() {
         }
     }
     assert!(renderers > 0);
+    drop(main);
     broker.release(&lease).await;
     broker.stop().await;
 }
@@ -449,10 +472,10 @@ async fn too_many_processes_end_the_browser_with_a_reason() {
         .await;
         assert_eq!(broker.get(&lease.id).await.end_reason(), EndReason::Policy);
         fs::remove_file(&flag).unwrap();
-        let retired = "berth_browsers_retired_total{reason=\"processes\"}";
+        let ended = "berth_leases_ended_total{reason=\"policy\"}";
         until("it is counted", async || {
             let (_, metrics) = broker.ops("/metrics").await;
-            metrics.contains(&format!("{retired} 1"))
+            metrics.contains(&format!("{ended} 1"))
         })
         .await;
         broker.stop().await;

@@ -6,7 +6,7 @@
 use std::{
     fs::{self, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -244,7 +244,7 @@ impl Files {
                 most => most.saturating_sub(usage.bytes),
             };
             let full = quota.is_exceeded(usage) || size.is_some_and(|size| size > room);
-            let file = (!full).then(|| tempfile::Builder::new().prefix(COMING).tempfile_in(&dir));
+            let file = (!full).then(|| coming(&dir));
             Ok((file.transpose()?, room))
         })
         .await?;
@@ -315,6 +315,17 @@ impl Bringing {
         .await?;
         Ok((path, come))
     }
+}
+
+/// A file in `dir` that has no name yet. It belongs to whom the directory does: a browser in a jail may be
+/// another user.
+fn coming(dir: &Path) -> io::Result<NamedTempFile> {
+    let file = tempfile::Builder::new().prefix(COMING).tempfile_in(dir)?;
+    let (owner, made) = (fs::metadata(dir)?, file.as_file().metadata()?);
+    if made.uid() != owner.uid() {
+        fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(file)
 }
 
 fn usage(dir: &Path) -> io::Result<Usage> {

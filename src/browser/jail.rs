@@ -21,7 +21,7 @@ use std::{
 
 use tokio::{process::Command, time::sleep};
 
-use super::{census, environment, executable::in_path, mounts::Mounts};
+use super::{census, environment, executable::in_path, mounts::Mounts, rundir::PARTS};
 use crate::deadline::Deadline;
 
 /// The user and the group of a browser that is in a jail: Debian's `nobody` and `nogroup`, the
@@ -178,8 +178,9 @@ impl Jail {
     /// What the kernel says.
     pub(super) fn own(&self, dir: &Path) -> io::Result<()> {
         if let Identity::Real { .. } = self.identity {
-            for dir in [dir, &dir.join("tmp")] {
-                chown(dir, Some(NOBODY), Some(NOBODY))?;
+            chown(dir, Some(NOBODY), Some(NOBODY))?;
+            for part in PARTS {
+                chown(dir.join(part), Some(NOBODY), Some(NOBODY))?;
             }
         }
         Ok(())

@@ -20,6 +20,9 @@ use super::{census, files::FOLDER, removals::Removals};
 
 const LOCK: &str = "lock";
 
+/// The directories in that of a browser which Berth makes and both write to.
+pub(super) const PARTS: [&str; 2] = ["tmp", FOLDER];
+
 /// The instance directory of this broker. Removed when dropped.
 #[derive(Debug)]
 pub struct RunDir {
@@ -99,7 +102,7 @@ impl RunDir {
     /// When it cannot be made.
     pub fn browser(&self, name: &str) -> io::Result<PathBuf> {
         let dir = self.instance.join(name);
-        let parts = ["tmp", FOLDER].map(|part| dir.join(part));
+        let parts = PARTS.map(|part| dir.join(part));
         let made =
             make_private(&dir).and_then(|()| parts.iter().try_for_each(|one| make_private(one)));
         if made.is_err() {

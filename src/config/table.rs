@@ -355,7 +355,7 @@ mod tests {
                 "7",
                 "json",
                 "report",
-                "auto",
+                "none",
                 "1.2.3.4:5",
                 "trace",
                 "nothing",

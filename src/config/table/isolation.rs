@@ -9,7 +9,7 @@ use super::{
 pub(super) const ISOLATION: &[Setting] = &[
     setting(
         "jail",
-        Text("none"),
+        Text("auto"),
         Kind::Jail(|c| &mut c.jail),
         "What browsers run in: bubblewrap, which shows them nothing but the system and their own \
          directory; auto is bwrap where it works, else none",
