@@ -202,10 +202,9 @@ enum Asked {
 
 /// Resolves when whoever waits for an answer no longer does.
 async fn hung_up(stream: &TcpStream) {
-    match stream.peek(&mut [0]).await {
+    if let Ok(1..) = stream.peek(&mut [0]).await {
         // It talks before its turn; what it says is not lost.
-        Ok(1..) => std::future::pending().await,
-        Ok(0) | Err(_) => {}
+        std::future::pending().await
     }
 }
 

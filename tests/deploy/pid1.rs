@@ -28,7 +28,8 @@ async fn namespace() -> Option<Vec<&'static str>> {
 
 /// `berth serve` as PID 1 of a namespace of its own.
 fn first(flags: &[&str], run_dir: &Path) -> Command {
-    let plain = serve(run_dir, &[]);
+    // A jail would take a browser's helpers along when it is killed.
+    let plain = serve(run_dir, &["--jail", "none"]);
     let plain = plain.as_std();
     let mut command = Command::new("unshare");
     command

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::{Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use axum::{Router, response::Html, routing::get};
@@ -11,6 +11,7 @@ use berth::{
     http_server,
     proto::{AcquireRequest, BrowserOptions, FetchRequest, FetchResponse, FetchStrategy, Lease},
 };
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -44,7 +45,7 @@ impl Trap {
                     let read = stream.read(&mut head).await.unwrap_or(0);
                     let head = String::from_utf8_lossy(&head[..read]).into_owned();
                     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                    notes.lock().unwrap().push(path);
+                    notes.lock().push(path);
                     let answer = "HTTP/1.1 200 Here\r\ncontent-type: text/html\r\n\
                                   content-length: 4\r\nconnection: close\r\n\r\n<p>x";
                     let _ = stream.write_all(answer.as_bytes()).await;
@@ -60,7 +61,7 @@ impl Trap {
 
     /// The paths that were asked for; one for each connection.
     pub fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
 
     /// The ways by which it was reached: the first part of each path.

@@ -3,9 +3,10 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio::{net::UdpSocket, task::JoinHandle};
 
 /// The answers to one name: one list of addresses per question for IPv4, the last of them for ever.
@@ -48,7 +49,7 @@ impl Dns {
 
     /// How often the IPv4 addresses of `name` were asked for.
     pub fn asked(&self, name: &str) -> usize {
-        let asked = self.asked.lock().unwrap();
+        let asked = self.asked.lock();
         asked.get(name).copied().unwrap_or_default()
     }
 }
@@ -76,7 +77,7 @@ fn answer(
     let end = at + 5;
     let turns = names.get(&name);
     let turn = {
-        let mut asked = asked.lock().unwrap();
+        let mut asked = asked.lock();
         let count = asked.entry(name).or_default();
         // A client asks for both kinds at once: the turn is that of IPv4.
         let turn = *count;

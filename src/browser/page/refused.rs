@@ -107,7 +107,7 @@ mod tests {
         refused.hear(&event, |target, _| {
             let target = target.clone();
             let rule = EgressRule::Private;
-            denied.then(|| Failure::Denied(Denied { rule, target }))
+            denied.then_some(Failure::Denied(Denied { rule, target }))
         });
     }
 
