@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     deadline::Deadline,
     drain::Drain,
-    egress::{Egress, OwnPort, OwnPorts, Policy, Resolver, ResolverError, Route},
+    egress::{Egress, OwnPort, OwnPorts, Policy, ProxyError, Resolver, ResolverError, Route},
     fetch::{self, Fetcher},
     gateway,
     lease::EndReason,
@@ -88,6 +88,9 @@ pub enum Error {
     /// Names cannot be looked up.
     #[error(transparent)]
     Resolver(#[from] ResolverError),
+    /// The operator's proxy cannot be used.
+    #[error(transparent)]
+    EgressProxy(#[from] ProxyError),
     /// A file that says who may call cannot be used.
     #[error(transparent)]
     Auth(#[from] auth::Error),
@@ -148,13 +151,13 @@ impl Server {
         let own = own.map(|address| ports.add(address.port()));
         let policy = Policy::new(config.egress(), ports, &metrics);
         let egress = Egress::new(policy, Resolver::new(&config.dns_servers)?);
-        let route = Route::new(egress.clone(), None);
+        let route = Route::new(egress.clone(), config.egress_detour()?);
         let browsers = browser::Config {
             isolation: Isolation::set_up(config.isolation(), &run_dir).await?,
             ..config.pool()
         };
-        let pool = Pool::start(browsers, route, Arc::new(run_dir), &drain, &metrics);
-        let fetcher = Fetcher::new(config.fetches(), pool.clone(), egress, &drain, &metrics)?;
+        let pool = Pool::start(browsers, route.clone(), Arc::new(run_dir), &drain, &metrics);
+        let fetcher = Fetcher::new(config.fetches(), pool.clone(), route, &drain, &metrics)?;
         let broker = Broker::start(
             config.leases(),
             config.quotas(),

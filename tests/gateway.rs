@@ -88,8 +88,8 @@ impl Rig {
         };
         let policy = Policy::new(Settings::default(), OwnPorts::default(), &metrics);
         let egress = Egress::new(policy, Resolver::new(&[]).unwrap());
-        let route = Route::new(egress.clone(), None);
-        let pool = Pool::start(config, route, Arc::new(run_dir), &drain, &metrics);
+        let route = Route::new(egress, None);
+        let pool = Pool::start(config, route.clone(), Arc::new(run_dir), &drain, &metrics);
         let leases = LeaseConfig {
             ttl: Duration::from_secs(60),
             max_ttl: Duration::from_secs(3600),
@@ -102,7 +102,7 @@ impl Rig {
         let fetcher = Fetcher::new(
             fetch::Config::default(),
             pool.clone(),
-            egress,
+            route,
             &drain,
             &metrics,
         )

@@ -184,7 +184,7 @@ impl Launcher {
         };
         let route = profile.route(&self.route);
         let route = route.unwrap_or_else(|| self.route.clone());
-        let egress = EgressProxy::open(route, &self.drain).await;
+        let egress = EgressProxy::open(route, &self.drain);
         let egress = egress.map_err(spawn_error)?;
         let dir = self.run_dir.browser(&id.to_string()).map_err(spawn_error)?;
         let files = dir.join(FOLDER);

@@ -159,6 +159,18 @@ fn halves(config: &Config, chosen: &[Chosen]) -> Vec<Problem> {
             auth.jwks.is_some(),
         ),
         (
+            "egress-proxy-credentials",
+            config.egress_proxy_credentials.is_some(),
+            "egress_proxy",
+            config.egress_proxy.is_some(),
+        ),
+        (
+            "egress-proxy-bypass",
+            !config.egress_proxy_bypass.is_empty(),
+            "egress_proxy",
+            config.egress_proxy.is_some(),
+        ),
+        (
             "ops-auth",
             ops_on,
             "auth_tokens, auth_jwks or tls_client_ca",

@@ -10,7 +10,7 @@ use super::Config;
 use crate::{
     broker::PolicyMode,
     browser::jail,
-    egress::{Fallback, Rule},
+    egress::{Detour, Fallback, Rule, Upstream},
     telemetry::{self, Format},
 };
 
@@ -52,6 +52,10 @@ pub(super) enum Kind {
     Header(Field<Option<String>>),
     Rules(Field<Vec<Rule>>),
     Fallback(Field<Fallback>),
+    /// A proxy, without its password: that is none of a command line's.
+    Proxy(Field<Option<Upstream>>),
+    /// What goes around a proxy.
+    Bypass(Field<Vec<String>>),
     Addresses(Field<Vec<SocketAddr>>),
     LogFilter(Field<String>),
     LogFormat(Field<Format>),
@@ -157,6 +161,22 @@ impl Kind {
                     rules.map_err(|error| format!("must be {}: {error}", self.values()))?;
             }
             Self::Fallback(field) => *field(config) = text.parse().map_err(|()| wanted())?,
+            Self::Proxy(field) => {
+                let read = optional(text).map(|text| match Upstream::parse(text) {
+                    Ok(proxy) if !proxy.has_credentials() => Ok(proxy),
+                    Ok(_) => Err("name and password belong into a file".to_owned()),
+                    Err(why) => Err(why),
+                });
+                // The text may be secret.
+                let read = read.transpose();
+                *field(config) = read.map_err(|why| format!("must be {}: {why}", self.values()))?;
+            }
+            Self::Bypass(field) => {
+                for item in items(text) {
+                    Detour::check(item).map_err(|why| format!("{}: {why}", wanted()))?;
+                }
+                *field(config) = items(text).map(str::to_owned).collect();
+            }
             Self::Addresses(field) => {
                 let addresses = items(text).map(str::parse).collect::<Result<_, _>>();
                 *field(config) = addresses.map_err(|_| wanted())?;
@@ -217,6 +237,15 @@ impl Kind {
                     .into()
             }
             Self::Fallback(_) => "public or nothing".into(),
+            Self::Proxy(_) => {
+                "an http, https, socks4, socks5 or socks5h URL without name and password, or empty"
+                    .into()
+            }
+            Self::Bypass(_) => {
+                "CIDR blocks, hosts, *.hosts or <local>, each with a port after it or not, separated by \
+                 commas, or empty"
+                    .into()
+            }
             Self::Addresses(_) => {
                 "IP addresses and ports such as 127.0.0.1:53, separated by commas, or empty".into()
             }
@@ -247,6 +276,8 @@ impl Kind {
             Self::Header(_) => "TEXT",
             Self::Rules(_) => "RULES",
             Self::Fallback(_) => "WORD",
+            Self::Proxy(_) => "URL",
+            Self::Bypass(_) => "HOSTS",
             Self::Addresses(_) => "ADDRESSES",
             Self::LogFilter(_) => "FILTER",
             Self::LogFormat(_) => "FORMAT",

@@ -10,6 +10,7 @@ mod file;
 pub(crate) mod fuzz;
 mod kind;
 mod owners;
+mod parts;
 mod problem;
 mod settings;
 mod show;

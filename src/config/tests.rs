@@ -247,6 +247,25 @@ fn nothing_is_open_by_accident() {
 }
 
 #[test]
+fn a_password_on_the_command_line_is_refused_and_not_repeated() {
+    let told = refused(&["--egress-proxy", "http://me:cret@proxy.test"], &[]);
+    assert!(
+        told.contains("name and password belong into a file"),
+        "{told}"
+    );
+    let wrong = refused(&["--egress-proxy", "me:cret@proxy.test"], &[]);
+    for told in [told, wrong] {
+        assert!(
+            told.starts_with("egress_proxy (--egress-proxy): "),
+            "{told}"
+        );
+        assert!(!told.contains("cret"), "{told}");
+    }
+    let proxy = ["--egress-proxy", "socks5h://proxy.test"];
+    assert!(try_load(&proxy, &[]).is_ok());
+}
+
+#[test]
 fn half_of_what_belongs_together_is_refused() {
     for (flags, wanted) in [
         (
@@ -272,6 +291,14 @@ fn half_of_what_belongs_together_is_refused() {
         (
             &["--auth-jwks", "j", "--auth-jwt-issuer", "i"],
             "auth_jwks (--auth-jwks): needs auth_jwt_audience beside it",
+        ),
+        (
+            &["--egress-proxy-credentials", "f"],
+            "egress_proxy_credentials (--egress-proxy-credentials): needs egress_proxy beside it",
+        ),
+        (
+            &["--egress-proxy-bypass", "<local>"],
+            "egress_proxy_bypass (--egress-proxy-bypass): needs egress_proxy beside it",
         ),
         (
             &["--ops-auth", "on"],

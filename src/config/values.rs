@@ -7,11 +7,9 @@ use url::Url;
 use super::table;
 use crate::{
     auth,
-    broker::{LeaseConfig, PolicyMode, Quota, Quotas},
-    browser::{self, Isolation, isolation, jail, launch},
-    egress::{self, Fallback, Rule},
-    fetch,
-    health::Thresholds,
+    broker::{PolicyMode, Quota},
+    browser::jail,
+    egress::{Fallback, Rule, Upstream},
     telemetry::Format,
 };
 
@@ -131,6 +129,12 @@ pub struct Config {
     pub egress_default: Fallback,
     /// Denials are told and not enforced.
     pub egress_report_only: bool,
+    /// The proxy that everything goes by.
+    pub egress_proxy: Option<Upstream>,
+    /// A file with name and password for it.
+    pub egress_proxy_credentials: Option<PathBuf>,
+    /// What is reached without it.
+    pub egress_proxy_bypass: Vec<String>,
     /// The DNS servers that are asked; none for the system's.
     pub dns_servers: Vec<SocketAddr>,
     /// What one owner may have.
@@ -168,124 +172,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// What the browser pool needs to know.
-    #[must_use]
-    pub fn pool(&self) -> browser::Config {
-        browser::Config {
-            max_browsers: self.max_browsers,
-            min_warm: self.min_warm,
-            seats_per_browser: self.seats_per_browser,
-            queue: self.queue,
-            max_age: self.browser_max_age,
-            idle_timeout: self.browser_idle_timeout,
-            max_uses: self.browser_max_uses,
-            max_drift: self.browser_max_drift,
-            limits: self.limits(),
-            isolation: Isolation::default(),
-            check_timeout: self.health_check_timeout,
-            check_interval: self.health_check_interval,
-            canary_interval: self.canary_interval,
-            canary_timeout: self.canary_timeout,
-            leak_interval: self.leak_interval,
-            launch: launch::Options {
-                executable: self.browser.clone(),
-                extra_args: self.browser_args.clone(),
-                timeout: self.launch_timeout,
-            },
-        }
-    }
-
-    /// The rules on where the broker and its browsers may go.
-    #[must_use]
-    pub fn egress(&self) -> egress::Settings {
-        egress::Settings {
-            allow: self.egress_allow.clone(),
-            deny: self.egress_deny.clone(),
-            fallback: self.egress_default,
-            report_only: self.egress_report_only,
-        }
-    }
-
-    /// What stands between browsers and the machine.
-    #[must_use]
-    pub fn isolation(&self) -> isolation::Options {
-        isolation::Options {
-            jail: self.jail,
-            readable: self.jail_paths.clone(),
-            limits: self.limits(),
-            no_sandbox: self.browser_args.iter().any(|arg| arg == "--no-sandbox"),
-        }
-    }
-
-    fn limits(&self) -> browser::Limits {
-        browser::Limits {
-            memory: self.browser_memory_limit,
-            processes: self.browser_process_limit,
-            cpu: self.browser_cpu_limit,
-            throttled: false,
-        }
-    }
-
-    /// What is still well.
-    #[must_use]
-    pub fn thresholds(&self) -> Thresholds {
-        Thresholds {
-            launch_failures: self.health_launch_failures,
-            canary_failures: self.canary_failures,
-            canary_max_age: self.canary_max_age,
-            queue_percent: self.health_queue_percent,
-            fds_degraded: self.health_fds_degraded,
-            fds_unhealthy: self.health_fds_unhealthy,
-            disk_degraded: self.health_disk_degraded,
-            disk_unhealthy: self.health_disk_unhealthy,
-        }
-    }
-
-    /// The bounds and defaults of leases.
-    #[must_use]
-    pub fn leases(&self) -> LeaseConfig {
-        LeaseConfig {
-            ttl: self.lease_ttl,
-            max_ttl: self.lease_max_ttl,
-            lifetime: self.lease_lifetime,
-            max_lifetime: self.lease_max_lifetime,
-            detach_grace: self.lease_detach_grace,
-            max_wait: self.lease_max_wait,
-            download_quota: self.lease_download_quota,
-        }
-    }
-
-    /// What owners may have.
-    #[must_use]
-    pub fn quotas(&self) -> Quotas {
-        Quotas {
-            usual: self.owner_quota,
-            of: self.owner_quotas.clone(),
-        }
-    }
-
-    /// What fetches need to know.
-    #[must_use]
-    pub fn fetches(&self) -> fetch::Config {
-        fetch::Config {
-            max_connections: self.http_max_connections,
-            max_idle_per_host: self.http_max_idle_per_host,
-            connect_timeout: self.http_connect_timeout,
-            idle_timeout: self.http_idle_timeout,
-            first_byte_timeout: self.http_first_byte_timeout,
-            read_timeout: self.http_read_timeout,
-            extra_roots: self.http_ca_file.clone(),
-            cache: fetch::CacheConfig {
-                memory: self.cache_bytes,
-                dir: self.cache_dir.clone(),
-                disk: self.cache_disk_bytes,
-            },
-            user_agent: self.user_agent.clone(),
-            browser_concurrency: self.fetch_concurrency,
-            queue: self.queue,
-        }
-    }
-
     /// What the table of settings is applied to. No field is good for anything before it is.
     pub(super) fn unset() -> Self {
         let nowhere = SocketAddr::from(([0; 4], 0));
@@ -347,6 +233,9 @@ impl Config {
             egress_deny: Vec::new(),
             egress_default: Fallback::Public,
             egress_report_only: false,
+            egress_proxy: None,
+            egress_proxy_credentials: None,
+            egress_proxy_bypass: Vec::new(),
             dns_servers: Vec::new(),
             owner_quota: Quota::default(),
             owner_quotas: BTreeMap::new(),
@@ -406,7 +295,7 @@ mod tests {
             shutdown_timeout: secs(10),
             browser: None,
             browser_args: Vec::new(),
-            run_dir: browser::RunDir::default_root(),
+            run_dir: crate::browser::RunDir::default_root(),
             max_browsers: 3,
             min_warm: 1,
             seats_per_browser: 8,
@@ -449,6 +338,9 @@ mod tests {
             egress_deny: Vec::new(),
             egress_default: Fallback::Public,
             egress_report_only: false,
+            egress_proxy: None,
+            egress_proxy_credentials: None,
+            egress_proxy_bypass: Vec::new(),
             dns_servers: Vec::new(),
             owner_quota: Quota::default(),
             owner_quotas: BTreeMap::new(),

@@ -29,5 +29,5 @@ pub use self::{
     resolve::{Egress, LookupError, Resolver, ResolverError},
     route::Route,
     rule::{ParseError, Rule},
-    upstream::{Detour, Upstream},
+    upstream::{Detour, ProxyError, Upstream},
 };

@@ -1,7 +1,10 @@
 //! The egress proxy of a browser: its only way to a network.
 //!
 //! It speaks SOCKS 5 on a port of its own on loopback, and carries bytes: nothing between a browser
-//! and an origin is read or written anew. Only where an HTTP proxy comes after, it speaks HTTP. Names are looked up here, checked, and dialled as checked.
+//! and an origin is read or written anew. Only where an HTTP proxy comes after, it speaks HTTP. Names
+//! are looked up here, checked, and dialled as checked.
+//!
+//! Where the operator has a proxy, the HTTP client goes by one of these as well: there is one way to it.
 
 mod failures;
 mod http;
@@ -39,8 +42,8 @@ const DIAL: Duration = Duration::from_secs(30);
 /// that have answered want no more, so this is for what is on its way to arrive.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// The egress proxy of one browser, or of one of its contexts. Dropped, it closes, and cuts what it
-/// carries.
+/// The egress proxy of one browser, of one of its contexts, or of an HTTP client. Dropped, or when the
+/// drain cuts, it closes, and cuts what it carries.
 #[derive(Debug)]
 pub struct EgressProxy {
     address: SocketAddr,
@@ -66,11 +69,14 @@ impl EgressProxy {
     ///
     /// # Errors
     /// When there is no port to be had.
-    pub async fn open(route: Route, drain: &Drain) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    pub fn open(route: Route, drain: &Drain) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let own = route.egress().policy().own_ports().add(address.port());
-        let closed = CancellationToken::new();
+        // Whoever holds it may live longer than what is cut.
+        let closed = drain.cut_token().child_token();
         let end = closed.child_token();
         let shared = Arc::new(Shared {
             current: Mutex::new(Current { route, end }),
@@ -157,10 +163,9 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, own: OwnPort) {
 async fn converse(mut stream: TcpStream, route: Route, shared: Arc<Shared>) -> io::Result<()> {
     let handshake = Deadline::after(HANDSHAKE);
     let asked = async {
+        // A browser is told once which of them it speaks, and its route may change later.
         let mut first = [socks::VERSION];
-        if route.is_http() {
-            stream.peek(&mut first).await?;
-        }
+        stream.peek(&mut first).await?;
         if first != [socks::VERSION] {
             return Ok(Asked::Http);
         }

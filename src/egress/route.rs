@@ -76,6 +76,34 @@ impl Route {
         }
     }
 
+    /// What can be said of `target` before anything is looked up.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn foresee(&self, target: &Target) -> Result<(), Denied> {
+        if self.looks_up(target) {
+            self.egress.policy().check(target)
+        } else {
+            self.egress.policy().check_elsewhere(target)
+        }
+    }
+
+    /// Whether the name of `target` is looked up here, rather than by a proxy.
+    #[must_use]
+    pub fn looks_up(&self, target: &Target) -> bool {
+        let next = match self.inner(target) {
+            Some((inner, _)) => Some(inner),
+            None => self.outer(target),
+        };
+        next.is_none_or(|next| !next.looks_up())
+    }
+
+    /// Whether everything goes by the operator's proxy that does not go around it.
+    #[must_use]
+    pub const fn has_operators(&self) -> bool {
+        self.outer.is_some()
+    }
+
     /// Whether browsers are to speak HTTP to whoever goes by it, since the next proxy does.
     #[must_use]
     pub fn is_http(&self) -> bool {

@@ -1,6 +1,10 @@
 //! Proxies on the way out.
 
-use std::{fmt, io, sync::Arc};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, Uri};
@@ -23,6 +27,25 @@ use super::{Rule, Target, proxy::Failure};
 pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 pub(super) type Stream = Box<dyn Wire>;
+
+/// The longest name or password, in bytes: what SOCKS5 can say (RFC 1929).
+const LONGEST_WORD: usize = 255;
+
+/// The operator's proxy cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The file with name and password is of no use.
+    #[error("egress_proxy_credentials: {}: {why}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A pattern of what goes around it cannot be read.
+    #[error("egress_proxy_bypass: {0}")]
+    Bypass(String),
+}
 
 /// A proxy on the way out: how it is spoken to, where it is, and who asks.
 #[derive(Clone)]
@@ -81,9 +104,10 @@ impl Upstream {
         let plain = |text: &str| {
             let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
             let decoded = decoded.map_err(|_| "name and password must be UTF-8".to_owned())?;
-            // What SOCKS5 can say (RFC 1929).
-            if decoded.len() > 255 {
-                return Err("name and password have at most 255 bytes".to_owned());
+            if decoded.len() > LONGEST_WORD {
+                return Err(format!(
+                    "name and password have at most {LONGEST_WORD} bytes"
+                ));
             }
             Ok(decoded.into_owned())
         };
@@ -121,6 +145,33 @@ impl Upstream {
     pub fn with_credentials(mut self, name: String, password: String) -> Self {
         self.credentials = Some((name, password));
         self
+    }
+
+    /// The same, told who asks by the first line of the file `path`: `NAME:PASSWORD`.
+    ///
+    /// # Errors
+    /// See [`ProxyError`].
+    pub fn with_credentials_of(self, path: &Path) -> Result<Self, ProxyError> {
+        let failed = |why: String| ProxyError::Credentials {
+            path: path.to_owned(),
+            why,
+        };
+        let read = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let line = read.lines().next().unwrap_or_default();
+        let Some((name, password)) = line.split_once(':') else {
+            return Err(failed("its first line must be NAME:PASSWORD".into()));
+        };
+        if name.is_empty() || name.len() > LONGEST_WORD || password.len() > LONGEST_WORD {
+            let why =
+                format!("name and password have at most {LONGEST_WORD} bytes, and the name one");
+            return Err(failed(why));
+        }
+        if self.kind == Kind::Socks4 {
+            return Err(failed(
+                "a socks4 proxy is told no name and no password".into(),
+            ));
+        }
+        Ok(self.with_credentials(name.to_owned(), password.to_owned()))
     }
 
     /// Whether it is told who asks.
@@ -239,6 +290,8 @@ impl PartialEq for Upstream {
     }
 }
 
+impl Eq for Upstream {}
+
 impl fmt::Debug for Upstream {
     /// Without name and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -349,6 +402,37 @@ mod tests {
         ] {
             assert!(Upstream::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn name_and_password_may_come_from_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |scheme: &str, text: &str| {
+            fs::write(file.path(), text).unwrap();
+            let proxy = Upstream::parse(&format!("{scheme}://proxy.test")).unwrap();
+            proxy.with_credentials_of(file.path())
+        };
+        let read_well = read("http", "me:se:cret\nmore\n").unwrap();
+        assert_eq!(read_well.credentials, Some(("me".into(), "se:cret".into())));
+        assert!(read("socks5h", "me:").is_ok());
+        let long = format!("me:{}", "x".repeat(256));
+        for (scheme, text) in [
+            ("http", ""),
+            ("http", "secret"),
+            ("http", ":secret"),
+            ("http", &long),
+            ("socks4", "me:secret"),
+        ] {
+            let refused = read(scheme, text).unwrap_err().to_string();
+            assert!(
+                refused.starts_with("egress_proxy_credentials: "),
+                "{refused}"
+            );
+            assert!(!refused.contains("secret"), "{refused}");
+        }
+        let proxy = Upstream::parse("http://proxy.test").unwrap();
+        let missing = proxy.with_credentials_of(Path::new("/nowhere/at/all"));
+        assert!(missing.unwrap_err().to_string().contains("/nowhere/at/all"));
     }
 
     #[test]

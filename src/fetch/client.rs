@@ -1,6 +1,6 @@
-//! The HTTP clients of the process: one for going straight, and a few for the proxies in use.
+//! The HTTP clients of the process: one without a caller's proxy, and a few for those in use.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{io, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -14,14 +14,18 @@ use super::{
     proxy::{Kind, Proxy},
     ways::Ways,
 };
-use crate::metrics::Metrics;
+use crate::{
+    drain::Drain,
+    egress::{EgressProxy, Failure, Route, Target},
+    metrics::Metrics,
+};
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// It cannot be set up, as without any trusted roots.
     #[error("the HTTP client cannot be built: {0}")]
-    Client(#[from] reqwest::Error),
+    Client(#[from] ClientError),
     /// The directory of the cache cannot be used.
     #[error("the cache's directory cannot be used: {source}")]
     Cache {
@@ -38,6 +42,34 @@ pub enum BuildError {
     },
 }
 
+/// Why there is no client for a proxy.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The client refuses.
+    #[error(transparent)]
+    Client(#[from] reqwest::Error),
+    /// There is no port for the way to the operator's proxy.
+    #[error("no port for the egress proxy: {0}")]
+    Port(#[from] io::Error),
+    /// The caller's proxy cannot be one that comes after the operator's.
+    #[error("{0}")]
+    Chain(String),
+}
+
+/// A client, and the egress proxy by which it goes where the operator has a proxy.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) http: reqwest::Client,
+    egress: Option<Arc<EgressProxy>>,
+}
+
+impl Client {
+    /// Why the last connection to `target` was not made, when that was at or after `since` and it is known.
+    pub(super) fn why(&self, target: &Target, since: Instant) -> Option<Failure> {
+        self.egress.as_ref()?.why(target, since)
+    }
+}
+
 /// So many proxies have a client of their own at once.
 const MOST_PROXIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 
@@ -45,10 +77,10 @@ const MOST_PROXIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 /// environment: all of that is decided per fetch.
 #[derive(Debug)]
 pub(super) struct Clients {
-    straight: reqwest::Client,
+    straight: Client,
     /// Whose proxy is a matter of the connection, so each has a pool of its own. One that is not
     /// asked for any more goes, and its idle connections with it.
-    proxied: Mutex<LruCache<Proxy, (reqwest::Client, Instant)>>,
+    proxied: Mutex<LruCache<Proxy, (Client, Instant)>>,
     make: Make,
 }
 
@@ -58,6 +90,8 @@ struct Make {
     roots: Vec<Certificate>,
     connections: Connections,
     ways: Ways,
+    route: Route,
+    drain: Drain,
     metrics: Metrics,
     connect_timeout: Duration,
     idle_timeout: Duration,
@@ -71,6 +105,7 @@ impl Clients {
         config: &Config,
         connections: &Connections,
         ways: &Ways,
+        (route, drain): (&Route, &Drain),
         metrics: &Metrics,
     ) -> Result<Self, BuildError> {
         let make = Make {
@@ -80,6 +115,8 @@ impl Clients {
             },
             connections: connections.clone(),
             ways: ways.clone(),
+            route: route.clone(),
+            drain: drain.clone(),
             metrics: metrics.clone(),
             connect_timeout: config.connect_timeout,
             idle_timeout: config.idle_timeout,
@@ -96,7 +133,7 @@ impl Clients {
     ///
     /// # Errors
     /// When there cannot be one for this proxy.
-    pub(super) fn of(&self, proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> {
+    pub(super) fn of(&self, proxy: Option<&Proxy>) -> Result<Client, ClientError> {
         let Some(proxy) = proxy else {
             return Ok(self.straight.clone());
         };
@@ -119,8 +156,54 @@ impl Clients {
 }
 
 impl Make {
-    fn client(&self, proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> {
-        let builder = reqwest::Client::builder()
+    fn client(&self, proxy: Option<&Proxy>) -> Result<Client, ClientError> {
+        if self.route.has_operators() {
+            return self.by_operators(proxy);
+        }
+        let builder = self.builder(Some(self.ways.clone()));
+        let builder = match proxy {
+            None => builder,
+            Some(proxy) => {
+                // Names are resolved where the traffic leaves, as browsers do it.
+                let address = match proxy.kind() {
+                    Kind::Socks5 => proxy.address().replacen("socks5://", "socks5h://", 1),
+                    Kind::Http | Kind::Https => proxy.address().to_owned(),
+                };
+                let mut through = reqwest::Proxy::all(address)?;
+                if let Some((name, password)) = proxy.credentials() {
+                    through = through.basic_auth(name, password);
+                }
+                builder.proxy(through)
+            }
+        };
+        Ok(Client {
+            http: builder.build()?,
+            egress: None,
+        })
+    }
+
+    /// A client that goes by an egress proxy, as browsers do: what goes around the operator's proxy
+    /// and what comes after it is decided in one place.
+    fn by_operators(&self, proxy: Option<&Proxy>) -> Result<Client, ClientError> {
+        let route = match proxy {
+            None => self.route.clone(),
+            Some(proxy) => {
+                let detour = proxy.detour().map_err(ClientError::Chain)?;
+                self.route.through(detour)
+            }
+        };
+        let egress = EgressProxy::open(route, &self.drain)?;
+        let address = egress.url().replacen("socks5://", "socks5h://", 1);
+        let builder = self.builder(None).proxy(reqwest::Proxy::all(address)?);
+        Ok(Client {
+            http: builder.build()?,
+            egress: Some(Arc::new(egress)),
+        })
+    }
+
+    /// A client whose connections `ways` checks, where nobody else does.
+    fn builder(&self, ways: Option<Ways>) -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
@@ -132,22 +215,9 @@ impl Make {
             .connector_layer(Counting {
                 limit: self.connect_timeout,
                 connections: self.connections.clone(),
-                ways: self.ways.clone(),
+                ways,
                 metrics: self.metrics.clone(),
-            });
-        let Some(proxy) = proxy else {
-            return builder.build();
-        };
-        // Names are resolved where the traffic leaves, as browsers do it.
-        let address = match proxy.kind() {
-            Kind::Socks5 => proxy.address().replacen("socks5://", "socks5h://", 1),
-            Kind::Http | Kind::Https => proxy.address().to_owned(),
-        };
-        let mut through = reqwest::Proxy::all(address)?;
-        if let Some((name, password)) = proxy.credentials() {
-            through = through.basic_auth(name, password);
-        }
-        builder.proxy(through).build()
+            })
     }
 }
 

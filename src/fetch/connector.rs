@@ -22,7 +22,8 @@ type Boxed = Box<dyn Error + Send + Sync>;
 pub(super) struct Counting {
     pub(super) limit: Duration,
     pub(super) connections: Connections,
-    pub(super) ways: Ways,
+    /// `None` for those that the egress proxy makes, which checks them.
+    pub(super) ways: Option<Ways>,
     pub(super) metrics: Metrics,
 }
 
@@ -79,7 +80,7 @@ where
             let mut extras = Extensions::new();
             io.connected().get_extras(&mut extras);
             let info = extras.get::<HttpInfo>();
-            if let Some(info) = info {
+            if let (Some(info), Some(ways)) = (info, ways) {
                 ways.arrived(info.remote_addr().ip())?;
             }
             metrics.http_connection_opened();

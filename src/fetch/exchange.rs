@@ -10,12 +10,13 @@ use tokio::time::Instant;
 use super::{
     Error, Inner,
     body::{self, Limits},
+    client::ClientError,
     connections::Use,
     proxy::{basic, percent_decoded},
     redirect::Hop,
     request::Request,
 };
-use crate::{deadline::Deadline, fair::Pass, metrics::Wanted};
+use crate::{deadline::Deadline, egress::Target, fair::Pass, metrics::Wanted};
 
 /// What a client without wishes accepts: origins that look at it send their page.
 const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -138,7 +139,10 @@ impl Inner {
         let permit = permit.map_err(|no_turn| no_turn.of(Wanted::Http))?;
         let queue = began.elapsed();
         let client = self.clients.of(request.proxy.as_ref()).map_err(|error| {
-            let why = Error::of_http(&error).to_string();
+            let why = match error {
+                ClientError::Client(error) => Error::of_http(&error).to_string(),
+                other => other.to_string(),
+            };
             Error::BadRequest("proxy_url", why)
         })?;
         let way = self.ways.set_out(&hop.url, request.proxy.as_ref())?;
@@ -154,7 +158,7 @@ impl Inner {
             self.requests.fetch_add(1, Ordering::Relaxed);
             let sent = Instant::now();
             let sending = self.connections.sending();
-            match self.answered(client.execute(request), deadline).await {
+            match self.answered(client.http.execute(request), deadline).await {
                 Ok(response) => {
                     let (head, body) = response.into_parts();
                     let using = self.connections.used(head.extensions.get::<HttpInfo>());
@@ -183,7 +187,11 @@ impl Inner {
                     tracing::debug!(%error, "fetch.repeated");
                     again = false;
                 }
-                Err((error, _)) => return Err(way.explained(error)),
+                Err((error, _)) => {
+                    let target = Target::of_url(&hop.url);
+                    let why = target.and_then(|target| client.why(&target, sent));
+                    return Err(why.map_or_else(|| way.explained(error), Error::from));
+                }
             }
         }
     }

@@ -91,7 +91,7 @@ pub use self::{
     verdict::Verdict,
 };
 use crate::{
-    browser::Pool, deadline::Deadline, drain::Drain, egress::Egress, fair::Party, metrics::Metrics,
+    browser::Pool, deadline::Deadline, drain::Drain, egress::Route, fair::Party, metrics::Metrics,
 };
 
 /// Answers fetches; clones share one.
@@ -120,22 +120,22 @@ struct Inner {
 }
 
 impl Fetcher {
-    /// A fetcher that renders in the browsers of `pool` and goes where `egress` lets it.
+    /// A fetcher that renders in the browsers of `pool` and goes by `route`.
     ///
     /// # Errors
     /// [`BuildError`] when the HTTP client cannot be made, as without any trusted roots.
     pub fn new(
         config: Config,
         pool: Pool,
-        egress: Egress,
+        route: Route,
         drain: &Drain,
         metrics: &Metrics,
     ) -> Result<Self, BuildError> {
         let connections = Connections::default();
-        let ways = Ways::new(egress, config.connect_timeout);
+        let ways = Ways::new(route.clone(), config.connect_timeout);
         let cache = Cache::new(&config.cache, drain, metrics);
         Ok(Self(Arc::new(Inner {
-            clients: Clients::new(&config, &connections, &ways, metrics)?,
+            clients: Clients::new(&config, &connections, &ways, (&route, drain), metrics)?,
             connections,
             ways,
             cache: cache.map_err(|source| BuildError::Cache { source })?,

@@ -18,13 +18,13 @@ use url::{Host, Url};
 use super::{Error, Proxy};
 use crate::{
     deadline::Deadline,
-    egress::{Denied, Egress, LookupError, Settings, Target},
+    egress::{Denied, Failure, LookupError, Route, Settings, Target},
 };
 
 /// The ways that requests are on; clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Ways {
-    egress: Egress,
+    route: Route,
     /// How long a lookup may take: as long as the connection that it is for.
     limit: Duration,
     open: Arc<Mutex<HashMap<Host<String>, Way>>>,
@@ -54,16 +54,16 @@ pub(super) struct OnTheWay {
 pub(super) struct Astray;
 
 impl Ways {
-    pub(super) fn new(egress: Egress, limit: Duration) -> Self {
+    pub(super) fn new(route: Route, limit: Duration) -> Self {
         Self {
-            egress,
+            route,
             limit,
             open: Arc::default(),
         }
     }
 
     pub(super) fn settings(&self) -> &Settings {
-        self.egress.policy().settings()
+        self.route.egress().policy().settings()
     }
 
     /// What can be said of a request for `url` before anything is looked up, sent, or served of
@@ -72,13 +72,12 @@ impl Ways {
     /// # Errors
     /// [`Error::Denied`], of the target or of its proxy.
     pub(super) fn check(&self, url: &Url, proxy: Option<&Proxy>) -> Result<(), Error> {
-        let policy = self.egress.policy();
         let target = target(url)?;
         match proxy {
-            None => policy.check(&target)?,
+            None => self.route.foresee(&target)?,
             Some(proxy) => {
-                policy.check(proxy.target())?;
-                policy.check_elsewhere(&target)?;
+                self.route.foresee(proxy.target())?;
+                self.route.egress().policy().check_elsewhere(&target)?;
             }
         }
         Ok(())
@@ -103,8 +102,11 @@ impl Ways {
             None => target(url)?,
             Some(proxy) => proxy.target().clone(),
         };
+        if !self.route.looks_up(&first) {
+            return Ok(());
+        }
         let deadline = deadline.within(self.limit);
-        match self.egress.addresses(&first, deadline).await {
+        match self.route.egress().addresses(&first, deadline).await {
             Err(LookupError::Denied(denied)) => Err(denied.into()),
             Ok(_) | Err(LookupError::NotFound(_) | LookupError::Passed) => Ok(()),
         }
@@ -164,7 +166,7 @@ impl Ways {
             .collect();
         let plain = host.to_string();
         let deadline = Deadline::after(self.limit);
-        let found = self.egress.open(&plain, &targets, deadline).await;
+        let found = self.route.egress().open(&plain, &targets, deadline).await;
         if let Some(way) = self.open.lock().get_mut(&host) {
             way.failed = found.as_ref().err().cloned();
             let found = found.iter().flatten();
@@ -235,6 +237,18 @@ impl From<LookupError> for Error {
     }
 }
 
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Denied(denied) => denied.into(),
+            Failure::Dns(why) => Self::Dns(why),
+            Failure::Refused(why) => Self::Refused(why),
+            Failure::Timeout(what) => Self::Timeout { what },
+            Failure::Proxy(why) => Self::Protocol(why),
+        }
+    }
+}
+
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         Self::Denied(Box::new(denied))
@@ -245,7 +259,7 @@ impl From<Denied> for Error {
 mod tests {
     use super::*;
     use crate::{
-        egress::{OwnPorts, Policy, Resolver},
+        egress::{Egress, OwnPorts, Policy, Resolver},
         metrics::{EgressRule, Metrics},
     };
 
@@ -256,7 +270,8 @@ mod tests {
         };
         let policy = Policy::new(settings, OwnPorts::default(), &Metrics::new().unwrap());
         let resolver = Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap();
-        Ways::new(Egress::new(policy, resolver), Duration::from_secs(5))
+        let route = Route::new(Egress::new(policy, resolver), None);
+        Ways::new(route, Duration::from_secs(5))
     }
 
     fn url(text: &str) -> Url {

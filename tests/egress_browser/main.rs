@@ -6,4 +6,6 @@ mod support;
 mod around;
 mod ground;
 mod leases;
+mod operators;
 mod spellings;
+mod through;

@@ -17,6 +17,7 @@ use axum::{
 };
 use berth::{
     deadline::Deadline,
+    egress::Route,
     fetch::{CacheConfig, CacheState, Config, Cookie, Error, Format, Request, Strategy, Via},
 };
 use http::{HeaderName, HeaderValue};
@@ -467,7 +468,7 @@ async fn answers_outlive_a_restart() {
     let refused = berth::fetch::Fetcher::new(
         wrong,
         rig.pool.clone(),
-        egress(&metrics),
+        Route::new(egress(&metrics), None),
         &rig.drain,
         &metrics,
     );

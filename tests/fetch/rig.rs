@@ -87,10 +87,9 @@ impl Rig {
                 timeout: Duration::from_secs(30),
             },
         };
-        let egress = egress(&metrics);
-        let route = Route::new(egress.clone(), None);
-        let pool = Pool::start(limits, route, Arc::new(run), &drain, &metrics);
-        let fetcher = Fetcher::new(config, pool.clone(), egress, &drain, &metrics).unwrap();
+        let route = Route::new(egress(&metrics), None);
+        let pool = Pool::start(limits, route.clone(), Arc::new(run), &drain, &metrics);
+        let fetcher = Fetcher::new(config, pool.clone(), route, &drain, &metrics).unwrap();
         Self {
             drain,
             pool,

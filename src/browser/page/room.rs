@@ -53,7 +53,7 @@ impl Room {
             None => None,
             Some(proxy) => {
                 let usual = seat.browser().egress().route();
-                let opened = EgressProxy::open(usual.through(proxy.clone()), &drain).await;
+                let opened = EgressProxy::open(usual.through(proxy.clone()), &drain);
                 Some(opened.map_err(Error::NoProxy)?)
             }
         };

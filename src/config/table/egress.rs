@@ -33,6 +33,25 @@ pub(super) const EGRESS: &[Setting] = &[
         "Log and count what would be denied, and let it through",
     ),
     setting(
+        "egress-proxy",
+        Nothing("none"),
+        Kind::Proxy(|c| &mut c.egress_proxy),
+        "The proxy that everything goes by, of fetches and of browsers alike; socks5 is told addresses, \
+         all but socks4 else names; a caller's own proxy comes after it",
+    ),
+    setting(
+        "egress-proxy-credentials",
+        Nothing("none"),
+        Kind::File(|c| &mut c.egress_proxy_credentials),
+        "A file with the name and the password for that proxy, as NAME:PASSWORD; read at the start",
+    ),
+    setting(
+        "egress-proxy-bypass",
+        Nothing("none"),
+        Kind::Bypass(|c| &mut c.egress_proxy_bypass),
+        "What is reached without that proxy; <local> stands for names without a dot",
+    ),
+    setting(
         "dns-server",
         Nothing("those of /etc/resolv.conf"),
         Kind::Addresses(|c| &mut c.dns_servers),

@@ -1,0 +1,177 @@
+//! The operator's proxy, which everything goes by.
+
+use std::net::SocketAddr;
+
+use berth::{
+    config::Config,
+    egress::Upstream,
+    proto::{BrowserOptions, FetchRequest, FetchResponse, FetchStrategy, Proxy},
+};
+use serde_json::json;
+use tempfile::NamedTempFile;
+use tonic::Status;
+
+use super::{
+    ground::{self, Pages, Trap},
+    support::{BOUND, Broker, Cdp, broker::reason, until},
+    through::Through,
+};
+
+const BOTH: [FetchStrategy; 2] = [FetchStrategy::Http, FetchStrategy::Browser];
+
+/// A broker whose operator has a proxy at `address`.
+async fn broker(
+    (scheme, address): (&str, SocketAddr),
+    who: &str,
+    change: impl FnOnce(&mut Config),
+) -> Broker {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{who}\n")).unwrap();
+    Broker::with(|config| {
+        let proxy = Upstream::parse(&format!("{scheme}://{address}"));
+        config.egress_proxy = Some(proxy.unwrap());
+        config.egress_proxy_credentials = Some(file.path().to_owned());
+        change(config);
+    })
+    .await
+}
+
+async fn fetch(
+    broker: &Broker,
+    url: &str,
+    strategy: FetchStrategy,
+    proxy: &str,
+) -> Result<FetchResponse, Status> {
+    let mut request = tonic::Request::new(FetchRequest {
+        url: url.to_owned(),
+        strategy: strategy.into(),
+        proxy_url: proxy.to_owned(),
+        ..FetchRequest::default()
+    });
+    request.set_timeout(BOUND);
+    let fetched = broker.fetches().fetch(request).await;
+    fetched.map(tonic::Response::into_inner)
+}
+
+/// Whether a lease's page comes to be the one that is behind the proxies.
+async fn a_lease_comes_through(broker: &Broker, proxy: Option<Proxy>) {
+    let options = BrowserOptions {
+        proxy,
+        ..BrowserOptions::default()
+    };
+    let lease = ground::lease(broker, options).await.unwrap();
+    let mut cdp = Cdp::connect(&lease.cdp_url).await;
+    let page = cdp.page().await;
+    let url = json!({ "url": "http://origin.test/blank" });
+    cdp.call(Some(&page), "Page.navigate", url).await;
+    until("the page came", async || {
+        cdp.evaluate(&page, "document.title").await == "blank"
+    })
+    .await;
+    broker.release(&lease).await;
+}
+
+#[tokio::test]
+async fn everything_goes_by_it_but_what_goes_around() {
+    let (trap, around) = (Trap::set().await, Trap::set().await);
+    let pages = Pages::trying(vec![]).await;
+    let proxy = Through::to(pages.address).await;
+    for scheme in ["http", "socks5h"] {
+        let bypass = format!("127.0.0.1:{}", around.port);
+        let by = (scheme, proxy.address);
+        let broker = broker(by, "me:secret", |config| {
+            config.egress_proxy_bypass = vec![bypass];
+        });
+        let broker = broker.await;
+        for strategy in BOTH {
+            let told = format!("{scheme} {}", strategy.as_str_name());
+            let before = proxy.joined();
+            let got = fetch(&broker, "http://origin.test/blank", strategy, "").await;
+            let got = got.unwrap_or_else(|error| panic!("{told}: {error:?}"));
+            assert_eq!(got.status, 200, "{told}");
+            // An address that is open here as well is reached from there, where another answers.
+            let inside = format!("http://127.0.0.1:{}/blank", trap.port);
+            assert_eq!(
+                fetch(&broker, &inside, strategy, "").await.unwrap().status,
+                200
+            );
+            assert!(proxy.joined() >= before + 2, "{told}");
+            let joined = proxy.joined();
+            let straight = format!("http://127.0.0.1:{}/{scheme}", around.port);
+            fetch(&broker, &straight, strategy, "").await.unwrap();
+            assert_eq!(proxy.joined(), joined, "{told}: around it");
+            for inside in ["http://db.internal/", "http://169.254.169.254/"] {
+                let denied = fetch(&broker, inside, strategy, "").await.unwrap_err();
+                assert_eq!(reason(&denied), "EGRESS_DENIED", "{told} {inside}");
+            }
+            assert_eq!(proxy.joined(), joined, "{told}: not even asked");
+        }
+        let before = proxy.joined();
+        a_lease_comes_through(&broker, None).await;
+        assert!(proxy.joined() > before, "{scheme}");
+        assert!(around.ways().contains(scheme));
+        broker.stop().await;
+    }
+    assert_eq!(trap.seen(), [] as [String; 0], "nothing went straight");
+}
+
+#[tokio::test]
+async fn a_callers_own_comes_after_it() {
+    let pages = Pages::trying(vec![]).await;
+    let callers = Through::to(pages.address).await;
+    let operators = Through::to(callers.address).await;
+    for first in ["http", "socks5h"] {
+        let by = (first, operators.address);
+        let broker = broker(by, "me:secret", |_| {}).await;
+        for then in ["http", "socks5"] {
+            let own = format!("{then}://me:secret@callers.test:3128");
+            for strategy in BOTH {
+                let told = format!("{first}, {own}, {}", strategy.as_str_name());
+                let before = (operators.joined(), callers.joined());
+                let got = fetch(&broker, "http://origin.test/blank", strategy, &own).await;
+                let got = got.unwrap_or_else(|error| panic!("{told}: {error:?}"));
+                assert_eq!(got.status, 200, "{told}");
+                assert!(operators.joined() > before.0, "{told}");
+                assert!(callers.joined() > before.1, "{told}");
+            }
+            let before = callers.joined();
+            let proxy = Proxy {
+                server: own,
+                bypass: vec![],
+            };
+            a_lease_comes_through(&broker, Some(proxy)).await;
+            assert!(callers.joined() > before, "{first}, {then}");
+        }
+        broker.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn without_it_there_is_no_way() {
+    let trap = Trap::set().await;
+    let pages = Pages::trying(vec![]).await;
+    let proxy = Through::to(pages.address).await;
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let straight = format!("http://127.0.0.1:{}/", trap.port);
+    for scheme in ["http", "socks5h"] {
+        let broker = broker((scheme, nobody), "me:secret", |_| {}).await;
+        for strategy in BOTH {
+            let refused = fetch(&broker, &straight, strategy, "").await.unwrap_err();
+            assert_eq!(reason(&refused), "ORIGIN_REFUSED", "{scheme} {refused:?}");
+            assert!(refused.message().contains("127.0.0.1:1"), "{refused:?}");
+        }
+        broker.stop().await;
+    }
+    // One that does not know who asks says so itself, or joins nobody.
+    let broker = broker(("http", proxy.address), "me:wrong", |_| {}).await;
+    for strategy in BOTH {
+        let asked = fetch(&broker, "http://origin.test/", strategy, "").await;
+        assert_eq!(asked.unwrap().status, 407, "the proxy's own answer");
+        let asked = fetch(&broker, "https://origin.test/", strategy, "").await;
+        let asked = asked.unwrap_err();
+        assert_eq!(reason(&asked), "ORIGIN_PROTOCOL", "{asked:?}");
+        assert!(!asked.message().contains("wrong"), "{asked:?}");
+    }
+    broker.stop().await;
+    assert_eq!((trap.seen(), proxy.joined()), (vec![], 0));
+}
