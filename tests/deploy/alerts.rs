@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs, process::Command};
 
+use berth::proto::ErrorReason;
 use serde_json::Value;
 
 use crate::{
@@ -89,6 +90,27 @@ fn each_says_how_bad_it_is_and_what_to_do() {
             .unwrap_or_else(|| panic!("{name}: {url}"));
         assert_eq!(anchor, name.to_lowercase());
         assert!(anchors.contains(anchor), "{RUNBOOK} has no {anchor}");
+    }
+}
+
+#[test]
+fn every_reason_of_an_error_has_its_row() {
+    let runbook = fs::read_to_string(files::path(RUNBOOK)).unwrap();
+    let rows: Vec<_> = runbook
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let reasons = (1..100).filter_map(|number| ErrorReason::try_from(number).ok());
+    let reasons: Vec<_> = reasons
+        .filter_map(|reason| reason.as_str_name().strip_prefix("ERROR_REASON_"))
+        .collect();
+    assert!(reasons.len() > 20, "{reasons:?}");
+    for reason in reasons {
+        let row = format!("| `{reason}` |");
+        assert!(
+            rows.iter().any(|line| line.starts_with(&row)),
+            "{RUNBOOK}: {reason}"
+        );
     }
 }
 
