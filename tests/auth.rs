@@ -174,10 +174,19 @@ impl Pki {
 
     /// A bare TLS connection that speaks `protocol`.
     async fn dial(&self, at: SocketAddr, protocol: &[u8]) -> TlsStream<TcpStream> {
+        self.dial_by(rustls::ALL_VERSIONS, at, protocol).await
+    }
+
+    async fn dial_by(
+        &self,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        at: SocketAddr,
+        protocol: &[u8],
+    ) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_slice(self.authority.pem().as_bytes()).unwrap();
         roots.add(authority).unwrap();
-        let mut config = ClientConfig::builder()
+        let mut config = ClientConfig::builder_with_protocol_versions(versions)
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![protocol.to_vec()];
@@ -643,6 +652,52 @@ async fn a_certificate_says_who_calls_and_a_token_says_it_louder() {
         assert!(refused);
     }
     broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_may_be_asked_for_and_not_be_needed_and_may_make_an_admin() {
+    let (pki, tokens) = (Pki::new(), Tokens::new());
+    let broker = Broker::cold(|config| {
+        pki.set(config);
+        config.auth.tls_client_ca = Some(pki.path("ca.pem"));
+        config.auth.tls_client_auth = ClientAuth::Request;
+        config.auth.tls_admin = vec!["*.ops.example".into()];
+        config.auth.tokens = Some(tokens.path());
+    })
+    .await;
+    let at = broker.server.addresses().grpc;
+    // Who says nothing is let go in its time, whatever others do meanwhile.
+    let mut silent = TcpStream::connect(at).await.unwrap();
+    let status = async |channel: &Channel, authorization: &str| {
+        let mut admin = AdminServiceClient::new(channel.clone());
+        let asked = admin.get_status(with(GetStatusRequest::default(), authorization));
+        asked.await.map(|_| ()).map_err(|refused| reason(&refused))
+    };
+    let without = pki.channel(at, None).await.unwrap();
+    assert_eq!(
+        reason(&list(&without, "").await.unwrap_err()),
+        "AUTH_REQUIRED"
+    );
+    list(&without, &bearer(&tokens.user)).await.unwrap();
+    for (name, may) in [("a.ops.example", true), ("ops.example", false)] {
+        let dns = SanType::DnsName(name.try_into().unwrap());
+        let identity = pki.client("common", vec![dns]);
+        let channel = pki.channel(at, Some(identity)).await.unwrap();
+        list(&channel, "").await.unwrap();
+        let told = status(&channel, "").await;
+        assert_eq!(told.is_ok(), may, "{name}: {told:?}");
+        assert!(may || told == Err("ROLE_REQUIRED".into()), "{told:?}");
+        // A token says who calls in its place, and takes the role along.
+        let told = status(&channel, &bearer(&tokens.user)).await;
+        assert_eq!(told, Err("ROLE_REQUIRED".into()));
+    }
+    let old = pki.dial_by(&[&rustls::version::TLS12], at, b"h2").await;
+    let spoken = old.get_ref().1.protocol_version();
+    assert_eq!(spoken, Some(rustls::ProtocolVersion::TLSv1_2));
+    let ended = timeout(BOUND, silent.read(&mut [0; 16])).await.unwrap();
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    drop((without, old, silent));
+    broker.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
