@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use crate::{Row, median, rounds, site::Site, stand::Stand};
 
 const AT_ONCE: usize = 4;
-const EACH: usize = 4;
+const EACH: usize = 8;
 
 pub async fn measure() -> Vec<Row> {
     let site = Site::start().await;
