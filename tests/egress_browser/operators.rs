@@ -289,3 +289,31 @@ async fn without_it_there_is_no_way() {
     }
     assert_eq!((trap.seen(), proxy.joined()), (vec![], 0));
 }
+
+#[tokio::test]
+async fn an_argument_of_the_operators_leads_browsers_around_it() {
+    let pages = Pages::trying(vec![]).await;
+    let proxy = Through::to(pages.address).await;
+    // The measure of what the egress proxy costs stands on it, and the warning of the log.
+    for (args, ways) in [(vec![], (0, 1)), (vec!["--proxy-server=direct://"], (1, 0))] {
+        let trap = Trap::set().await;
+        let told = format!("{args:?}");
+        let before = proxy.joined();
+        let broker = broker(("socks5h", proxy.address), "me:secret", |config| {
+            config.browser_args.extend(args.into_iter().map(Into::into));
+        });
+        let broker = broker.await;
+        let lease = ground::lease(&broker, BrowserOptions::default()).await;
+        let lease = lease.unwrap();
+        let mut cdp = Cdp::connect(&lease.cdp_url).await;
+        let page = cdp.page().await;
+        let there = json!({ "url": format!("http://127.0.0.1:{}/blank", trap.port) });
+        let went = cdp.call(Some(&page), "Page.navigate", there).await;
+        assert_eq!(went["result"]["errorText"], Value::Null, "{told}: {went}");
+        drop(cdp);
+        broker.release(&lease).await;
+        broker.stop().await;
+        let went = (trap.ways().len(), (proxy.joined() - before).min(1));
+        assert_eq!(went, ways, "{told}: straight, and by the proxy");
+    }
+}
