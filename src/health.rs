@@ -265,6 +265,10 @@ pub struct Egress {
     pub default: &'static str,
     /// Whether what is forbidden is let through all the same, and only told.
     pub report_only: bool,
+    /// Whether everything goes by an operator's proxy. Where that is, is told to nobody here.
+    pub proxy: bool,
+    /// Patterns of what goes around that proxy.
+    pub bypass_rules: u64,
 }
 
 /// What the kernel gives us.

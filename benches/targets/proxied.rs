@@ -18,9 +18,12 @@ pub async fn measure() -> Vec<Row> {
     let site = Site::start().await;
     let url = site.url("/");
     let proxied = Stand::start(|_| {}).await;
-    // What comes last on a command line holds.
+    // What comes last on a command line holds. Chromium without a head knows no `--no-proxy-server`.
     let direct = Stand::start(|config| {
-        config.browser_args = vec!["--no-proxy-server".into(), "--host-resolver-rules=".into()];
+        config.browser_args = vec![
+            "--proxy-server=direct://".into(),
+            "--host-resolver-rules=".into(),
+        ];
     })
     .await;
     let [one, other] = [&direct, &proxied].map(|stand| {

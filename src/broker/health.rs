@@ -3,7 +3,8 @@
 use super::{Broker, Status};
 use crate::{
     browser::State,
-    egress, fetch,
+    egress::Route,
+    fetch,
     health::{BrowserPool, Cache, Checks, Egress, Health, HttpClient, Resources, Stage, Verdict},
 };
 
@@ -45,7 +46,7 @@ impl Broker {
                 requests_reused: load.connections.reused,
             },
             cache: cache(&load.cache),
-            egress: egress(self.0.fetcher.egress()),
+            egress: egress(self.0.fetcher.route()),
             resources: self.resources(status),
         }
     }
@@ -97,13 +98,17 @@ impl Broker {
     }
 }
 
-fn egress(settings: &egress::Settings) -> Egress {
+fn egress(route: &Route) -> Egress {
+    let settings = route.egress().policy().settings();
+    let operators = route.operators();
     Egress {
         verdict: Verdict::default(),
         allow_rules: settings.allow.len() as u64,
         deny_rules: settings.deny.len() as u64,
         default: settings.fallback.as_str(),
         report_only: settings.report_only,
+        proxy: operators.is_some(),
+        bypass_rules: operators.map_or(0, |proxy| proxy.bypasses() as u64),
     }
 }
 

@@ -98,10 +98,10 @@ impl Route {
         next.is_none_or(|next| !next.looks_up())
     }
 
-    /// Whether everything goes by the operator's proxy that does not go around it.
+    /// The operator's proxy: everything goes by it that does not go around it.
     #[must_use]
-    pub const fn has_operators(&self) -> bool {
-        self.outer.is_some()
+    pub const fn operators(&self) -> Option<&Detour> {
+        self.outer.as_ref()
     }
 
     /// Whether browsers are to speak HTTP to whoever goes by it, since the next proxy does.

@@ -358,6 +358,12 @@ impl Detour {
         &self.upstream
     }
 
+    /// How many patterns name what goes around it.
+    #[must_use]
+    pub fn bypasses(&self) -> usize {
+        self.bypass.len()
+    }
+
     /// Whether `target` is reached through it.
     pub(super) fn is_for(&self, target: &Target) -> bool {
         !self.bypass.iter().any(|bypass| match bypass {

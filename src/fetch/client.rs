@@ -157,7 +157,7 @@ impl Clients {
 
 impl Make {
     fn client(&self, proxy: Option<&Proxy>) -> Result<Client, ClientError> {
-        if self.route.has_operators() {
+        if self.route.operators().is_some() {
             return self.by_operators(proxy);
         }
         let builder = self.builder(Some(self.ways.clone()));

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{CacheLoad, ConnectionCounts, Fetcher, cache::Cache};
-use crate::egress;
+use crate::egress::Route;
 
 /// How busy fetching is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,10 +31,10 @@ pub struct Load {
 }
 
 impl Fetcher {
-    /// The rules on where it goes.
+    /// The way that it goes.
     #[must_use]
-    pub fn egress(&self) -> &egress::Settings {
-        self.0.ways.settings()
+    pub fn route(&self) -> &Route {
+        self.0.ways.route()
     }
 
     /// How busy fetching is.

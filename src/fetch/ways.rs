@@ -18,7 +18,7 @@ use url::{Host, Url};
 use super::{Error, Proxy};
 use crate::{
     deadline::Deadline,
-    egress::{Denied, Failure, LookupError, Route, Settings, Target},
+    egress::{Denied, Failure, LookupError, Route, Target},
 };
 
 /// The ways that requests are on; clones share them.
@@ -62,8 +62,8 @@ impl Ways {
         }
     }
 
-    pub(super) fn settings(&self) -> &Settings {
-        self.route.egress().policy().settings()
+    pub(super) const fn route(&self) -> &Route {
+        &self.route
     }
 
     /// What can be said of a request for `url` before anything is looked up, sent, or served of
@@ -259,7 +259,7 @@ impl From<Denied> for Error {
 mod tests {
     use super::*;
     use crate::{
-        egress::{Egress, OwnPorts, Policy, Resolver},
+        egress::{Egress, OwnPorts, Policy, Resolver, Settings},
         metrics::{EgressRule, Metrics},
     };
 

@@ -1,13 +1,12 @@
 //! A proxy that joins everybody with the same address.
 
 use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -15,10 +14,10 @@ use tokio::{
 };
 
 /// A proxy that wants `me:secret`, by SOCKS5 or HTTP as it is spoken to, and joins whoever asks with
-/// `to`. It counts those it joined.
+/// `to`. It notes where those it joined wanted to go.
 pub struct Through {
     pub address: SocketAddr,
-    joined: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
     serving: JoinHandle<()>,
 }
 
@@ -27,20 +26,22 @@ impl Through {
     pub async fn to(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let joined = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&joined);
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let notes = Arc::clone(&asked);
         let serving = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let count = Arc::clone(&count);
+                let notes = Arc::clone(&notes);
                 tokio::spawn(async move {
                     let mut first = [0];
-                    let asked = match stream.peek(&mut first).await {
+                    let heard = match stream.peek(&mut first).await {
                         Ok(1) if first == [5] => socks(&mut stream).await,
                         _ => http(&mut stream).await,
                     };
-                    let Some(said) = asked else { return };
-                    count.fetch_add(1, Ordering::Relaxed);
+                    let Some((target, said)) = heard else {
+                        return;
+                    };
+                    notes.lock().push(target);
                     let mut far = TcpStream::connect(to).await.unwrap();
                     far.write_all(&said).await.unwrap();
                     let _ = copy_bidirectional(&mut stream, &mut far).await;
@@ -49,13 +50,18 @@ impl Through {
         });
         Self {
             address,
-            joined,
+            asked,
             serving,
         }
     }
 
     pub fn joined(&self) -> usize {
-        self.joined.load(Ordering::Relaxed)
+        self.asked.lock().len()
+    }
+
+    /// Where those it joined wanted to go.
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.asked.lock().iter().cloned().collect()
     }
 }
 
@@ -66,7 +72,7 @@ impl Drop for Through {
 }
 
 /// RFC 1928 and RFC 1929.
-async fn socks(stream: &mut TcpStream) -> Option<Vec<u8>> {
+async fn socks(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut start = [0; 2];
     stream.read_exact(&mut start).await.ok()?;
     let mut methods = vec![0; start[1].into()];
@@ -77,8 +83,11 @@ async fn socks(stream: &mut TcpStream) -> Option<Vec<u8>> {
         .ok()?;
     let mut who = [0; 11];
     stream.read_exact(&mut who).await.ok()?;
-    assert_eq!(&who, b"\x01\x02me\x06secret");
-    stream.write_all(&[1, 0]).await.ok()?;
+    let known = &who == b"\x01\x02me\x06secret";
+    stream.write_all(&[1, (!known).into()]).await.ok()?;
+    if !known {
+        return None;
+    }
     let mut asked = [0; 5];
     stream.read_exact(&mut asked).await.ok()?;
     // A name is the proxy's to look up; an address has four bytes.
@@ -89,15 +98,20 @@ async fn socks(stream: &mut TcpStream) -> Option<Vec<u8>> {
     };
     let mut rest = vec![0; host + 2];
     stream.read_exact(&mut rest).await.ok()?;
+    let port = u16::from_be_bytes([rest[host], rest[host + 1]]);
+    let host = match asked[3] {
+        1 => Ipv4Addr::new(asked[4], rest[0], rest[1], rest[2]).to_string(),
+        _ => String::from_utf8(rest[..host].to_vec()).unwrap(),
+    };
     stream
         .write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])
         .await
         .ok()?;
-    Some(Vec::new())
+    Some((format!("{host}:{port}"), Vec::new()))
 }
 
 /// `CONNECT`, and plain requests.
-async fn http(stream: &mut TcpStream) -> Option<Vec<u8>> {
+async fn http(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -112,13 +126,17 @@ async fn http(stream: &mut TcpStream) -> Option<Vec<u8>> {
         stream.write_all(who).await.ok()?;
         return None;
     }
+    let asked: http::Uri = text.split(' ').nth(1)?.parse().unwrap();
+    let (host, port) = (asked.host().unwrap(), asked.port_u16().unwrap_or(80));
+    let target = format!("{host}:{port}");
     if text.starts_with("CONNECT ") {
         stream
             .write_all(b"HTTP/1.1 200 Joined\r\n\r\n")
             .await
             .ok()?;
-        return Some(Vec::new());
+        return Some((target, Vec::new()));
     }
     assert!(text.starts_with("GET http://"), "{text}");
-    Some(b"GET /blank HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec())
+    let plain = b"GET /blank HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    Some((target, plain.to_vec()))
 }
