@@ -158,8 +158,15 @@ fn read_hosts(text: &str) -> Result<Hosts, String> {
         Some(name) => (true, name),
         None => (false, text),
     };
-    let host = Host::parse(name.strip_suffix('.').unwrap_or(name));
-    let host = host.map_err(|error| format!("is neither an address nor a host: {error}"))?;
+    let read = |name: &str| {
+        let host = Host::parse(name.trim_end_matches('.'));
+        host.map_err(|error| format!("is neither an address nor a host: {error}"))
+    };
+    let host = match read(name)? {
+        // Other characters become dots, too (UTS 46): without them it is the name of the target.
+        Host::Domain(name) if name.ends_with('.') => read(&name)?,
+        host => host,
+    };
     match host {
         _ if name.contains('*') => Err("may have an asterisk only as its first label".into()),
         Host::Domain(name) if below => Ok(Hosts::Below(format!(".{name}"))),
@@ -224,6 +231,8 @@ mod tests {
             ("[::1]:80", "[::1/128]:80"),
             ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
             ("Example.ORG.", "example.org"),
+            ("example.org..", "example.org"),
+            ("*.example.org。", "*.example.org"),
             ("bücher.example", "xn--bcher-kva.example"),
             ("*.example.org:443", "*.example.org:443"),
             ("*", "*"),
