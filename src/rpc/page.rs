@@ -34,9 +34,14 @@ later! {
     navigate "Navigate" NavigateRequest NavigateResponse;
     snapshot "Snapshot" SnapshotRequest SnapshotResponse;
     click "Click" ClickRequest ClickResponse;
+    hover "Hover" HoverRequest HoverResponse;
+    drag "Drag" DragRequest DragResponse;
     fill "Fill" FillRequest FillResponse;
+    r#type "Type" TypeRequest TypeResponse;
     press "Press" PressRequest PressResponse;
     select_option "SelectOption" SelectOptionRequest SelectOptionResponse;
+    upload_files "UploadFiles" UploadFilesRequest UploadFilesResponse;
+    scroll "Scroll" ScrollRequest ScrollResponse;
     wait_for "WaitFor" WaitForRequest WaitForResponse;
     evaluate "Evaluate" EvaluateRequest EvaluateResponse;
     content "Content" ContentRequest ContentResponse;
@@ -44,5 +49,6 @@ later! {
     pdf "Pdf" PdfRequest PdfResponse;
     list_pages "ListPages" ListPagesRequest ListPagesResponse;
     new_page "NewPage" NewPageRequest NewPageResponse;
+    activate_page "ActivatePage" ActivatePageRequest ActivatePageResponse;
     close_page "ClosePage" ClosePageRequest ClosePageResponse;
 }
