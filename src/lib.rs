@@ -10,8 +10,8 @@
 //! * [`rpc`] (gRPC), [`gateway`] (CDP websockets) and [`ops`] (health and metrics over HTTP) are
 //!   the transports: they translate and delegate.
 //! * [`broker`] holds the use cases; the rooms below do not know one another and meet there.
-//! * [`lease`] is the pure state machine of leases, [`fetch`] gets pages, [`browser`] owns
-//!   processes.
+//! * [`lease`] is the pure state machine of leases, [`fetch`] gets pages, [`page`] drives those of a
+//!   lease, [`browser`] owns processes.
 //! * [`content`] makes Markdown, links and metadata of documents, and knows none of the others.
 //!
 //! [`accept`], [`auth`], [`drain`], [`deadline`], [`egress`], [`fair`], [`health`], [`metrics`],
@@ -48,6 +48,7 @@ pub mod http_server;
 pub mod lease;
 pub mod metrics;
 pub mod ops;
+pub mod page;
 pub mod proto;
 pub mod rpc;
 pub mod server;

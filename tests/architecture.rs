@@ -84,7 +84,9 @@ fn imports_point_down_only() {
         ),
         (
             "rpc",
-            &["accept", "broker", "browser", "fetch", "lease", "proto"],
+            &[
+                "accept", "broker", "browser", "fetch", "lease", "page", "proto",
+            ],
         ),
         (
             "gateway",
@@ -97,9 +99,10 @@ fn imports_point_down_only() {
         ("http_server", &["accept"]),
         ("accept", &[]),
         ("config", &["broker", "browser", "fetch"]),
-        ("broker", &["browser", "fetch", "lease"]),
+        ("broker", &["browser", "fetch", "lease", "page"]),
         ("fetch", &["browser"]),
         ("lease", &[]),
+        ("page", &["browser"]),
         ("browser", &[]),
         ("proto", &[]),
         ("auth", &[]),
@@ -174,7 +177,7 @@ fn each_foreign_crate_has_its_home() {
         ("tonic::", &["rpc", "proto", "cli"]),
         ("prost::", &["rpc", "proto", "cli"]),
         ("axum::", &["ops", "gateway", "http_server", "cli"]),
-        ("chromiumoxide::", &["browser"]),
+        ("chromiumoxide::", &["browser", "page"]),
         ("bb8::", &["browser"]),
         ("ipnet::", &["egress"]),
         ("hickory_resolver::", &["egress"]),

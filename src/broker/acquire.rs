@@ -21,6 +21,7 @@ use crate::{
     drain::Admission,
     lease::{EndReason, Grant, LeaseId, Limits, Now, Record, Spec, Table},
     metrics::{AcquireOutcome, Wanted},
+    page::Driver,
     telemetry::SPANS,
 };
 
@@ -41,6 +42,8 @@ pub struct Held {
     browser: LeasedBrowser,
     files: Files,
     denials: Arc<Denials>,
+    /// Who drives its pages, once somebody does.
+    driver: Arc<tokio::sync::Mutex<Option<Arc<Driver>>>>,
     ended: watch::Sender<Option<EndReason>>,
     _running: Admission,
     _charge: Charge,
@@ -62,6 +65,10 @@ impl Held {
 
     pub(super) const fn denials(&self) -> &Arc<Denials> {
         &self.denials
+    }
+
+    pub(super) const fn driver(&self) -> &Arc<tokio::sync::Mutex<Option<Arc<Driver>>>> {
+        &self.driver
     }
 
     pub(super) fn cdp(&self) -> Cdp {
@@ -231,6 +238,7 @@ impl Broker {
             browser,
             files: files.clone(),
             denials: Arc::default(),
+            driver: Arc::default(),
             ended,
             _running: running,
             _charge: charge,

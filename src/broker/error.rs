@@ -1,7 +1,7 @@
 //! Why a use case failed.
 
 use super::{OverQuota, Violation};
-use crate::{browser, drain::Draining, egress::Denied, fetch, lease};
+use crate::{browser, drain::Draining, egress::Denied, fetch, lease, page};
 
 /// Why a use case failed. The transport turns each into a code and a stable reason.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum Error {
     /// The fetch failed.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
+    /// The page cannot be driven.
+    #[error(transparent)]
+    Page(#[from] page::Error),
     /// It is somebody else's lease.
     #[error("the lease is somebody else's")]
     NotOwner,

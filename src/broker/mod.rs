@@ -13,6 +13,7 @@ mod guard;
 mod health;
 mod history;
 mod idempotence;
+mod pages;
 mod quota;
 mod refused;
 mod spec;
@@ -33,6 +34,7 @@ pub use error::Error;
 pub use files::{LeaseFiles, MAX_FILES};
 pub use guard::LeaseGuard;
 pub use history::{STEP as HISTORY_STEP, Sample};
+pub use pages::{Driven, Upload};
 pub use quota::{OverQuota, Quota, Quotas};
 pub use spec::{AcquireSpec, LeaseConfig, Violation};
 pub use status::Status;
@@ -45,6 +47,7 @@ use self::{
 use crate::{
     auth::Caller,
     browser::{self, BrowserId, LaunchWatch, Pool, StorageState},
+    content,
     deadline::Deadline,
     drain::Drain,
     fetch::{self, Fetcher},
@@ -252,6 +255,26 @@ impl Broker {
             self.fetch_failed(owner, error, begun.elapsed());
         }
         Ok(fetched.ok_or(Error::Draining)??)
+    }
+
+    /// Reads what is wanted of a document that a browser of `owner` has at `url`.
+    ///
+    /// # Errors
+    /// [`Error::Fetch`].
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn read(
+        &self,
+        owner: &str,
+        html: String,
+        url: &str,
+        want: content::Want,
+        deadline: Deadline,
+    ) -> Result<content::Content, Error> {
+        let party = self.0.ledger.party(owner);
+        let read = (self.0.fetcher).read_document(html, url, want, &party, deadline);
+        Ok(read.await?)
     }
 
     async fn charge_fetch(

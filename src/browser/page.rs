@@ -42,7 +42,6 @@ use self::{
     download::Download,
     gate::Gate,
     navigation::{Asks, EVENTS, Navigation},
-    picture::decode,
     prepare::prepare,
     room::Room,
     traffic::Traffic,
@@ -60,6 +59,10 @@ pub use self::{
     picture::Pictured,
     refused::Refused,
     wait::Conditions,
+};
+pub(crate) use self::{
+    picture::{LONGEST_SIDE, Printed, decode},
+    refused::target,
 };
 use super::{
     Seat,

@@ -172,7 +172,7 @@ impl Error {
     }
 
     /// What a failed page means to a fetch that takes `limit` bytes and follows `redirects`.
-    pub(super) fn of_page(error: page::Error, redirects: u32) -> Self {
+    pub(crate) fn of_page(error: page::Error, redirects: u32) -> Self {
         match error {
             page::Error::Lost(why) => Self::Lost(why.into()),
             page::Error::Passed => Self::Passed,

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     content::{self, Limits, Want},
     deadline::Deadline,
+    fair::Party,
 };
 
 /// What content is read of.
@@ -86,6 +87,34 @@ impl Request {
 }
 
 impl Fetcher {
+    /// Reads what is wanted of a document that a browser has at `url`, for `party`, on a thread of its
+    /// own.
+    ///
+    /// # Errors
+    /// [`Error::TooComplex`]; [`Error::Passed`] at the deadline.
+    ///
+    /// # Cancel safety
+    /// Yes: the thread ends at its next step.
+    pub async fn read_document(
+        &self,
+        html: String,
+        url: &str,
+        want: Want,
+        party: &Party,
+        deadline: Deadline,
+    ) -> Result<content::Content, Error> {
+        let url = Url::parse(url).ok();
+        let read = move || {
+            let stop = || deadline.has_passed();
+            content::read_html(&html, url.as_ref(), want, &Limits::default(), &stop)
+        };
+        let read = self.aside(usize::MAX, party, read, deadline).await?;
+        read.map_err(|error| match error {
+            content::Error::Stopped => Error::Passed,
+            error => Error::TooComplex(error.to_string()),
+        })
+    }
+
     /// Reads the content that is wanted of an answer, on a thread of its own.
     ///
     /// # Errors

@@ -253,6 +253,19 @@ impl<R, S: Clone> Table<R, S> {
         self.live.get(&id).map(|live| &live.resource)
     }
 
+    /// What a live lease leases, for a call that uses it: it counts as client traffic.
+    ///
+    /// # Errors
+    /// As [`Table::get`]; an ended lease is not used any more.
+    pub fn borrow(&self, id: LeaseId, now: Instant) -> Result<(&R, &Activity), Error> {
+        let live = self.live.get(&id).ok_or_else(|| self.absence(id))?;
+        if let Some(reason) = live.due(now) {
+            return Err(Error::Ended(reason));
+        }
+        live.activity.touch(now);
+        Ok((&live.resource, &live.activity))
+    }
+
     /// The leases after `after` in the order of their grant; ended ones only when asked for.
     pub fn list(&self, after: Option<LeaseId>, ended: bool) -> impl Iterator<Item = &Record<S>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);

@@ -6,9 +6,11 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered}
 use tokio::{sync::mpsc, time::sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
+use tonic_types::StatusExt;
 
 use super::{
     call::Call,
+    convert::to_proto,
     fetch::Fetches,
     status::{self, Limit},
 };
@@ -16,8 +18,8 @@ use crate::{
     broker::{self, Violation},
     fetch::{Host, Turns},
     proto::{
-        FetchManyOptions, FetchManyRequest, FetchManyResponse, FetchRequest,
-        fetch_many_response::Result as Outcome,
+        ErrorReason, FetchFailure, FetchManyOptions, FetchManyRequest, FetchManyResponse,
+        FetchRequest, fetch_many_response::Result as Outcome,
     },
 };
 
@@ -202,7 +204,7 @@ impl<'a> Many<'a> {
                 let target = target.err();
                 wrong
                     .extend(target.map(|problem| Violation::new("fetch.url", problem.to_string())));
-                let failure = status::failure(&status::invalid(wrong));
+                let failure = failure(&status::invalid(wrong));
                 self.ready.push_back(answer(id, Outcome::Failure(failure)));
             }
         }
@@ -218,7 +220,7 @@ impl<'a> Many<'a> {
             let run = async move {
                 let outcome = match fetches.one(owner, request, bound).await {
                     Ok(response) => Outcome::Response(response),
-                    Err(status) => Outcome::Failure(status::failure(&status)),
+                    Err(status) => Outcome::Failure(failure(&status)),
                 };
                 (host, answer(id, outcome))
             };
@@ -231,5 +233,20 @@ fn answer(id: String, result: Outcome) -> FetchManyResponse {
     FetchManyResponse {
         id,
         result: Some(result),
+    }
+}
+
+/// A failure among results that are not: what `status` says, as a message.
+fn failure(status: &Status) -> FetchFailure {
+    let details = status.get_error_details();
+    let reason = details
+        .error_info()
+        .and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
+    let retry = details.retry_info().and_then(|retry| retry.retry_delay);
+    FetchFailure {
+        code: status.code().into(),
+        reason: reason.unwrap_or(ErrorReason::Unspecified).into(),
+        message: status.message().into(),
+        retry_delay: retry.and_then(to_proto),
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn request(message: FetchRequest) -> Result<fetch::Request, Vec<Viola
     let formats = formats(&message, &mut wrong);
     let method = method(&message.method, &mut wrong);
     let headers = headers(&message.headers, &mut wrong);
-    let wait = fetch_page::wait(&message, &mut wrong);
+    let wait = fetch_page::wait("wait_until", message.wait_until, &mut wrong);
     let viewport = message
         .viewport
         .and_then(|size| browser_options::viewport("viewport", size, &mut wrong));

@@ -85,13 +85,13 @@ fn name(field: &str, text: &str, more: &str, wrong: &mut Wrong) -> Option<String
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-pub(super) fn wait(message: &FetchRequest, wrong: &mut Wrong) -> WaitUntil {
-    match proto::WaitUntil::try_from(message.wait_until) {
+pub(super) fn wait(field: &str, value: i32, wrong: &mut Wrong) -> WaitUntil {
+    match proto::WaitUntil::try_from(value) {
         Ok(proto::WaitUntil::Unspecified | proto::WaitUntil::Load) => WaitUntil::Load,
         Ok(proto::WaitUntil::DomContentLoaded) => WaitUntil::DomContentLoaded,
         Ok(proto::WaitUntil::NetworkIdle) => WaitUntil::NetworkIdle,
         Err(_) => {
-            unknown(wrong, "wait_until", message.wait_until);
+            unknown(wrong, field, value);
             WaitUntil::Load
         }
     }

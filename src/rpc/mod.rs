@@ -26,6 +26,10 @@ mod incoming;
 mod lease;
 mod observe;
 mod page;
+mod page_acts;
+mod page_answers;
+mod page_calls;
+mod page_messages;
 mod status;
 
 use std::{net::SocketAddr, time::Duration};
@@ -123,8 +127,8 @@ pub async fn serve(
     let place = Place::new(&options, broker.drain().clone());
     let leases = LeaseServiceServer::new(Leases::new(broker.clone(), place.clone()));
     let fetches = FetchServiceServer::new(Fetches::new(broker.clone(), &options));
+    let pages = PageServiceServer::new(Pages::new(broker.clone()));
     let admin = AdminServiceServer::new(Admin::new(broker, place, shutdown, options.log_level));
-    let pages = PageServiceServer::new(Pages);
     let mut routes = Routes::builder();
     routes
         .add_service(leases.max_decoding_message_size(limit))

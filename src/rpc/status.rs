@@ -6,7 +6,6 @@ use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::convert::to_proto;
 use crate::{
     broker::{Broker, Error, OverQuota, Violation},
     browser::{self, Demand},
@@ -14,7 +13,8 @@ use crate::{
     fetch,
     lease::{self, EndReason},
     metrics::{QuotaKind, Wanted},
-    proto::{ErrorReason, FetchFailure},
+    page,
+    proto::ErrorReason,
 };
 
 /// The domain of every error.
@@ -91,21 +91,6 @@ pub(super) fn invalid(violations: Vec<Violation>) -> Status {
     of_invalid(violations).status()
 }
 
-/// A failure among results that are not: what `status` says, as a message.
-pub(super) fn failure(status: &Status) -> FetchFailure {
-    let details = status.get_error_details();
-    let reason = details
-        .error_info()
-        .and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
-    let retry = details.retry_info().and_then(|retry| retry.retry_delay);
-    FetchFailure {
-        code: status.code().into(),
-        reason: reason.unwrap_or(ErrorReason::Unspecified).into(),
-        message: status.message().into(),
-        retry_delay: retry.and_then(to_proto),
-    }
-}
-
 /// What the transport says of a message longer than `limit` bytes, with the reason that every error
 /// has. `None` for any other answer.
 pub(super) fn message_too_large(headers: &HeaderMap, limit: usize) -> Option<Status> {
@@ -150,6 +135,7 @@ pub(super) fn of(error: Error, broker: &Broker, limit: Option<Limit>) -> Status 
         Error::Lease(error) => of_lease(error),
         Error::Browser(error) => of_browser(error, broker, limit),
         Error::Fetch(error) => of_fetch(error, broker, limit),
+        Error::Page(error) => of_page(error, broker, limit),
         Error::NotOwner => {
             let message = error.to_string();
             Answer::new(Code::PermissionDenied, ErrorReason::NotOwner, message)
@@ -357,6 +343,32 @@ fn of_fetch(error: fetch::Error, broker: &Broker, limit: Option<Limit>) -> Answe
             message,
         ),
         fetch::Error::BadRequest(field, why) => of_invalid(vec![Violation::new(field, why)]),
+    }
+}
+
+fn of_page(error: page::Error, broker: &Broker, limit: Option<Limit>) -> Answer {
+    let message = error.to_string();
+    let failed = |reason| Answer::new(Code::FailedPrecondition, reason, message.clone());
+    match error {
+        page::Error::Page(error) => {
+            // The browser counts redirects itself.
+            const REDIRECTS: u32 = 20;
+            of_fetch(fetch::Error::of_page(error, REDIRECTS), broker, limit)
+        }
+        page::Error::NoPage(id) => {
+            Answer::new(Code::NotFound, ErrorReason::PageNotFound, message).with("page_id", id)
+        }
+        page::Error::NoElement(_) => {
+            Answer::new(Code::NotFound, ErrorReason::ElementNotFound, message)
+        }
+        page::Error::Ambiguous { count, .. } => {
+            failed(ErrorReason::ElementAmbiguous).with("count", count)
+        }
+        page::Error::NotActionable { why, .. } => {
+            failed(ErrorReason::NotActionable).with("why", why.as_str())
+        }
+        page::Error::Script { stack, .. } => failed(ErrorReason::ScriptError).with("stack", stack),
+        page::Error::Invalid(field, why) => of_invalid(vec![Violation::new(field, why)]),
     }
 }
 

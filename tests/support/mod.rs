@@ -11,6 +11,7 @@ pub mod forbidden;
 pub mod left;
 pub mod proxy;
 pub mod service;
+pub mod shop;
 pub mod site;
 
 use std::time::Duration;

@@ -90,7 +90,7 @@ impl From<Failure> for Error {
 
 impl Error {
     /// What the browser's word for a failed navigation (`net::ERR_…`) means.
-    pub(super) fn of_navigation(text: &str) -> Self {
+    pub(crate) fn of_navigation(text: &str) -> Self {
         let word = text.strip_prefix("net::ERR_").unwrap_or(text);
         let text = text.to_owned();
         let starts = |with: &[&str]| with.iter().any(|with| word.starts_with(with));

@@ -15,7 +15,7 @@ use super::{Area, Error, Page, Pdf, Picture, Rect, Screenshot};
 use crate::{browser::cdp, deadline::Deadline};
 
 /// No side of a picture is longer, in pixels: the compositor has no texture for more.
-const LONGEST_SIDE: f64 = 16384.0;
+pub(crate) const LONGEST_SIDE: f64 = 16384.0;
 /// What of a printed page is read at once, in bytes.
 const CHUNK: i64 = 1 << 20;
 
@@ -43,15 +43,7 @@ impl Page {
         limit: u64,
         deadline: Deadline,
     ) -> Result<Pictured, Error> {
-        let mut capture = CaptureScreenshotParams {
-            format: Some(match how.kind {
-                Picture::Png => CaptureScreenshotFormat::Png,
-                Picture::Jpeg => CaptureScreenshotFormat::Jpeg,
-                Picture::Webp => CaptureScreenshotFormat::Webp,
-            }),
-            quality: how.quality.map(|quality| i64::from(quality.min(100))),
-            ..CaptureScreenshotParams::default()
-        };
+        let mut capture = how.capture();
         let mut clipped = false;
         if let Some(wanted) = self.wanted(&how.area, deadline).await? {
             let longest = (LONGEST_SIDE / self.scale).floor().max(1.0);
@@ -127,31 +119,8 @@ impl Page {
     /// # Cancel safety
     /// Yes: what was printed goes with the page.
     pub async fn pdf(&mut self, how: &Pdf, limit: u64, deadline: Deadline) -> Result<Bytes, Error> {
-        let [top, right, bottom, left] = how.margins;
-        let print = PrintToPdfParams {
-            landscape: Some(how.landscape),
-            print_background: Some(how.background),
-            scale: Some(how.scale),
-            paper_width: Some(how.paper.0),
-            paper_height: Some(how.paper.1),
-            margin_top: Some(top),
-            margin_right: Some(right),
-            margin_bottom: Some(bottom),
-            margin_left: Some(left),
-            page_ranges: Some(how.ranges.clone()).filter(|ranges| !ranges.is_empty()),
-            prefer_css_page_size: Some(how.prefer_css_page_size),
-            transfer_mode: Some(PrintToPdfTransferMode::ReturnAsStream),
-            ..PrintToPdfParams::default()
-        };
-        let printed = self
-            .run(print, deadline)
-            .await
-            .map_err(|error| match error {
-                Error::Cdp(cdp::Error::Refused { message, .. }) => {
-                    Error::Condition(format!("the page cannot be printed: {message}"))
-                }
-                error => error,
-            })?;
+        let printed = self.run(how.print(), deadline).await;
+        let printed = printed.map_err(Error::of_print)?;
         let nothing = || Error::Net("the browser printed nothing".into());
         let stream = printed.stream.ok_or_else(nothing)?;
         let read = self.read_stream(&stream, limit, deadline).await;
@@ -166,27 +135,104 @@ impl Page {
         limit: u64,
         deadline: Deadline,
     ) -> Result<Bytes, Error> {
-        let mut all = BytesMut::new();
+        let mut printed = Printed::new(stream, limit);
         loop {
-            let mut read = io::ReadParams::new(stream.clone());
-            read.size = Some(CHUNK);
-            let read = self.run(read, deadline).await?;
-            if read.base64_encoded == Some(true) {
-                all.extend_from_slice(&decode(&read.data)?);
-            } else {
-                all.extend_from_slice(read.data.as_bytes());
-            }
-            if all.len() as u64 > limit {
-                return Err(Error::TooLarge { limit });
-            }
-            if read.eof {
-                return Ok(all.freeze());
+            let read = self.run(printed.next(), deadline).await?;
+            if let Some(whole) = printed.add(&read)? {
+                return Ok(whole);
             }
         }
     }
 }
 
-pub(super) fn decode(base64: &str) -> Result<Bytes, Error> {
+impl Screenshot {
+    /// The command that takes what is in view.
+    pub(crate) fn capture(&self) -> CaptureScreenshotParams {
+        CaptureScreenshotParams {
+            format: Some(match self.kind {
+                Picture::Png => CaptureScreenshotFormat::Png,
+                Picture::Jpeg => CaptureScreenshotFormat::Jpeg,
+                Picture::Webp => CaptureScreenshotFormat::Webp,
+            }),
+            quality: self.quality.map(|quality| i64::from(quality.min(100))),
+            ..CaptureScreenshotParams::default()
+        }
+    }
+}
+
+impl Pdf {
+    /// The command that prints.
+    pub(crate) fn print(&self) -> PrintToPdfParams {
+        let [top, right, bottom, left] = self.margins;
+        PrintToPdfParams {
+            landscape: Some(self.landscape),
+            print_background: Some(self.background),
+            scale: Some(self.scale),
+            paper_width: Some(self.paper.0),
+            paper_height: Some(self.paper.1),
+            margin_top: Some(top),
+            margin_right: Some(right),
+            margin_bottom: Some(bottom),
+            margin_left: Some(left),
+            page_ranges: Some(self.ranges.clone()).filter(|ranges| !ranges.is_empty()),
+            prefer_css_page_size: Some(self.prefer_css_page_size),
+            transfer_mode: Some(PrintToPdfTransferMode::ReturnAsStream),
+            ..PrintToPdfParams::default()
+        }
+    }
+}
+
+impl Error {
+    /// What it means that a page was not printed.
+    pub(crate) fn of_print(self) -> Self {
+        match self {
+            Self::Cdp(cdp::Error::Refused { message, .. }) => {
+                Self::Condition(format!("the page cannot be printed: {message}"))
+            }
+            error => error,
+        }
+    }
+}
+
+/// A printed page on its way.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    stream: io::StreamHandle,
+    all: BytesMut,
+    limit: u64,
+}
+
+impl Printed {
+    pub(crate) fn new(stream: &io::StreamHandle, limit: u64) -> Self {
+        Self {
+            stream: stream.clone(),
+            all: BytesMut::new(),
+            limit,
+        }
+    }
+
+    /// The command for the next piece.
+    pub(crate) fn next(&self) -> io::ReadParams {
+        let mut read = io::ReadParams::new(self.stream.clone());
+        read.size = Some(CHUNK);
+        read
+    }
+
+    /// Adds a piece; all of it after the last.
+    pub(crate) fn add(&mut self, read: &io::ReadReturns) -> Result<Option<Bytes>, Error> {
+        if read.base64_encoded == Some(true) {
+            self.all.extend_from_slice(&decode(&read.data)?);
+        } else {
+            self.all.extend_from_slice(read.data.as_bytes());
+        }
+        if self.all.len() as u64 > self.limit {
+            return Err(Error::TooLarge { limit: self.limit });
+        }
+        Ok(read.eof.then(|| std::mem::take(&mut self.all).freeze()))
+    }
+}
+
+pub(crate) fn decode(base64: &str) -> Result<Bytes, Error> {
     let decoded = BASE64_STANDARD.decode(base64);
     let decoded = decoded.map_err(|_| Error::Net("the browser's answer is not base64".into()));
     decoded.map(Bytes::from)

@@ -86,7 +86,7 @@ impl Refused {
 }
 
 /// Where a request for `url` goes, when it goes anywhere.
-pub(super) fn target(url: &str) -> Option<Target> {
+pub(crate) fn target(url: &str) -> Option<Target> {
     // Most of a long one is data.
     const SCHEMES: [&str; 4] = ["http:", "https:", "ws:", "wss:"];
     let goes = SCHEMES.iter().any(|scheme| url.starts_with(scheme));
