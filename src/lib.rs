@@ -14,6 +14,8 @@
 //!   lease, [`browser`] owns processes.
 //! * [`content`] makes Markdown, links and metadata of documents, and knows none of the others.
 //!
+//! [`mcp`] is a program of its own, which knows the broker by its generated client alone.
+//!
 //! [`accept`], [`auth`], [`drain`], [`deadline`], [`egress`], [`fair`], [`health`], [`metrics`],
 //! [`telemetry`] and [`config`] know none of them. `docs/architecture.md` has the map.
 
@@ -46,6 +48,7 @@ pub mod gateway;
 pub mod health;
 pub mod http_server;
 pub mod lease;
+pub mod mcp;
 pub mod metrics;
 pub mod ops;
 pub mod page;

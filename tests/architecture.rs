@@ -65,7 +65,7 @@ fn imports_point_down_only() {
         ("main", &["cli"]),
         (
             "cli",
-            &["server", "config", "proto", "http_server", "browser"],
+            &["server", "config", "proto", "http_server", "browser", "mcp"],
         ),
         (
             "server",
@@ -102,6 +102,7 @@ fn imports_point_down_only() {
         ("broker", &["browser", "fetch", "lease", "page"]),
         ("fetch", &["browser"]),
         ("lease", &[]),
+        ("mcp", &["proto"]),
         ("page", &["browser"]),
         ("browser", &[]),
         ("proto", &[]),
@@ -174,9 +175,12 @@ fn names(text: &str, other: &str) -> bool {
 #[test]
 fn each_foreign_crate_has_its_home() {
     let homes: &[(&str, &[&str])] = &[
-        ("tonic::", &["rpc", "proto", "cli"]),
+        ("tonic::", &["rpc", "proto", "cli", "mcp"]),
         ("prost::", &["rpc", "proto", "cli"]),
-        ("axum::", &["ops", "gateway", "http_server", "cli"]),
+        ("axum::", &["ops", "gateway", "http_server", "cli", "mcp"]),
+        ("rmcp::", &["mcp"]),
+        ("schemars::", &["mcp"]),
+        ("similar::", &["page"]),
         ("chromiumoxide::", &["browser", "page"]),
         ("bb8::", &["browser"]),
         ("ipnet::", &["egress"]),

@@ -133,8 +133,8 @@ impl Target {
         }
     }
 
-    /// A connection that is there.
-    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+    /// How to connect, and what to show to a broker that asks who calls.
+    pub(super) fn parts(&self) -> Result<(Endpoint, Option<MetadataValue<Ascii>>), Failure> {
         let usage = |error: &dyn std::error::Error| {
             let wanted = "wanted such as http://127.0.0.1:50051";
             Failure::new(
@@ -151,22 +151,26 @@ impl Target {
         } else {
             endpoint
         };
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(Duration::from_secs(5))
             .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(10))
-            .connect()
-            .await
-            .map_err(|error| {
-                let why = root(&error);
-                let remedy = "is `berth serve` running there?";
-                let at = &self.endpoint;
-                Failure::new(
-                    exit::UNAVAILABLE,
-                    format!("no broker at {at}: {why}; {remedy}"),
-                )
-            })?;
-        Ok(InterceptedService::new(channel, bearer))
+            .keep_alive_timeout(Duration::from_secs(10));
+        Ok((endpoint, bearer.0))
+    }
+
+    /// A connection that is there.
+    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+        let (endpoint, authorization) = self.parts()?;
+        let channel = endpoint.connect().await.map_err(|error| {
+            let why = root(&error);
+            let remedy = "is `berth serve` running there?";
+            let at = &self.endpoint;
+            Failure::new(
+                exit::UNAVAILABLE,
+                format!("no broker at {at}: {why}; {remedy}"),
+            )
+        })?;
+        Ok(InterceptedService::new(channel, Bearer(authorization)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The command `berth`.
 //!
-//! `serve` runs the service; `fetch`, `lease`, `top` and `health` are clients of one, over gRPC alone;
+//! `serve` runs the service; `fetch`, `lease`, `mcp`, `top` and `health` are clients of one, over gRPC alone;
 //! `token` makes credentials for callers; `demo` runs both in one process and shows the main job; `soak` runs the service as a child for as
 //! long as wanted and judges how it stands.
 
@@ -11,6 +11,7 @@ mod exit;
 mod fetch;
 mod health;
 mod lease;
+mod mcp;
 mod progress;
 mod serve;
 mod signals;
@@ -23,8 +24,8 @@ use std::process::ExitCode;
 use clap::{Args, Command, FromArgMatches};
 
 use self::{
-    exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs, soak::SoakArgs,
-    token::TokenArgs, top::TopArgs,
+    exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs, mcp::McpArgs,
+    soak::SoakArgs, token::TokenArgs, top::TopArgs,
 };
 use crate::config;
 
@@ -61,6 +62,7 @@ pub fn command() -> Command {
         )
         .subcommand(FetchArgs::augment_args(client("fetch")))
         .subcommand(LeaseArgs::augment_args(client("lease")))
+        .subcommand(McpArgs::augment_args(client("mcp")))
         .subcommand(TopArgs::augment_args(client("top")))
         .subcommand(HealthArgs::augment_args(client("health")))
         .subcommand(TokenArgs::augment_args(Command::new("token")))
@@ -85,6 +87,9 @@ pub fn main() -> ExitCode {
         Some(("lease", matches)) => LeaseArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| lease::run(&args)),
+        Some(("mcp", matches)) => McpArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(mcp::run),
         Some(("top", matches)) => TopArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(top::run),
@@ -134,6 +139,10 @@ mod tests {
             ),
             ("fetch", &["strategy", "format", "output", "endpoint"]),
             ("lease", &["ttl", "wait", "endpoint"]),
+            (
+                "mcp",
+                &["endpoint", "embedded", "http", "tools", "idle-timeout"],
+            ),
             ("top", &["endpoint", "interval", "once"]),
             ("health", &["endpoint"]),
             ("soak", &["duration", "report"]),

@@ -9,13 +9,18 @@ const build = (element, into, state) => {
   if (element.localName === 'br') return void into.push('\n');
   const inner = [];
   const acted = seen && (ACTED_ON.has(kind) || (!state.acted && clickable(element, style)));
-  const below = { acted: state.acted || (acted && kind !== 'iframe'), depth: state.depth + 1 };
+  const below = {
+    acted: state.acted || (acted && kind !== 'iframe'),
+    // What a label says is the name of what it labels.
+    labels: state.labels || (element.localName === 'label' && !!element.control),
+    depth: state.depth + 1,
+  };
   const leaf = kind === 'iframe' || kind === 'img' || element.localName === 'svg' || element.localName === 'textarea' ||
     element.localName === 'input' || (kind === 'textbox' && element.isContentEditable);
   if (!leaf && below.depth < 500) {
     if (element.localName === 'select') options(element, inner);
     else for (const child of childrenOf(element)) {
-      if (child.nodeType === 3) { if (seen && child.data) inner.push(child.data); }
+      if (child.nodeType === 3) { if (seen && child.data && !below.labels) inner.push(child.data); }
       else if (child.nodeType === 1) build(child, inner, below);
     }
   }
@@ -65,6 +70,11 @@ const render = (nodes, depth, lines, prefix, frames) => {
   for (const node of nodes) {
     if (typeof node === 'string') { lines.push(`${indent}- text: ${node}`); continue; }
     // What only groups one thing says nothing by itself.
+    const lone = node.kind === 'listitem' && node.nodes.length === 1 && typeof node.nodes[0] !== 'string';
+    if (lone && !node.number && !node.name && !node.told.length) {
+      render(node.nodes, depth, lines, prefix, frames);
+      continue;
+    }
     if ((node.kind === 'rowgroup' || node.kind === 'paragraph' || node.kind === 'group') && !node.number && !node.name && !node.told.length) {
       render(node.nodes, depth, lines, prefix, frames);
       continue;
@@ -93,7 +103,7 @@ const snapshot = (prefix, number) => {
   if (!root) return { lines: [], frames: [] };
   for (const [key, held] of elements) if (!held.deref()) elements.delete(key);
   const nodes = [];
-  build(root, nodes, { acted: false, depth: 0 });
+  build(root, nodes, { acted: false, labels: false, depth: 0 });
   const lines = [];
   const frames = [];
   render(tidy(nodes), 0, lines, prefix, frames);
