@@ -14,7 +14,7 @@ CHROMIUM := $(wildcard /usr/lib/chromium/chromium-headless-shell /usr/bin/chromi
 VENV := target/clients/python
 PROTOS := $(wildcard proto/berth/v1/*.proto)
 
-.PHONY: help demo serve test lint deny fuzz bench soak clients chromium toolchain clean
+.PHONY: help demo serve test lint deny fuzz bench bench-mcp soak clients chromium toolchain clean
 
 help:
 	@echo "make demo    lease a browser, drive it, fetch pages, leave nothing behind"
@@ -24,6 +24,7 @@ help:
 	@echo "make fuzz    every fuzz target for a minute (SECONDS_EACH=10 TARGETS='frames html' …)"
 	@echo "make soak    ten minutes of load with faults, and a report (DURATION=2m FLAGS='--seed 7' …)"
 	@echo "make bench   the measured targets, as ratios within one run"
+	@echo "make bench-mcp  the MCP server beside Playwright's"
 
 demo: chromium toolchain
 	cargo run --locked --quiet -- demo
@@ -67,6 +68,15 @@ fuzz: toolchain
 
 bench: chromium toolchain
 	cargo bench --locked
+
+# The MCP server beside Playwright's, on the same pages: latency and size. PAGES names more of the corpus.
+PAGES ?= static-link-list,register-form,next-pages-ssr
+bench-mcp: chromium toolchain
+	@command -v npm >/dev/null || { $(APT) update -qq; $(APT) install -y -qq nodejs npm; }
+	@test -x /usr/bin/chromium || { $(APT) update -qq; $(APT) install -y -qq --no-install-recommends chromium; }
+	npm ci --prefix benches/mcp --no-audit --no-fund --ignore-scripts
+	cargo build --locked --release
+	cd benches/mcp && PAGES=$(PAGES) node compare.mjs ../../target/release/berth /usr/bin/chromium $(TURNS)
 
 DURATION ?= 10m
 # `--release` for figures that count; the debug build is there already.

@@ -205,7 +205,7 @@ async fn failures_tell_what_to_do_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_call_is_cancelled_at_the_broker_and_a_long_one_tells() {
+async fn c25_a_cancelled_call_is_cancelled_at_the_broker_and_a_long_one_tells() {
     let broker = Broker::start().await;
     let shop = Shop::open().await;
     let mut host = Host::greet(&broker, &[]).await;
@@ -246,7 +246,7 @@ async fn a_cancelled_call_is_cancelled_at_the_broker_and_a_long_one_tells() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pictures_are_shown_and_what_is_large_is_linked() {
+async fn c25_what_is_large_is_cut_marked_or_linked() {
     let broker = Broker::start().await;
     let shop = Shop::open().await;
     let mut host = Host::greet(&broker, &["--tools", "all"]).await;

@@ -16,7 +16,7 @@ fn reference(text: &str, words: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c25_an_agent_shops_by_refs_alone() {
+async fn an_agent_shops_by_refs_alone() {
     let broker = Broker::start().await;
     let shop = Shop::open().await;
     let mut host = Host::greet(&broker, &["--tools", "all"]).await;
