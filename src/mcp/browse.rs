@@ -182,8 +182,8 @@ pub(super) async fn wait(session: &Session, args: args::WaitFor) -> Result<Answe
         args.text.map(Condition::Text),
         args.text_gone.map(Condition::TextGone),
     ];
-    let mut conditions = conditions.into_iter().flatten().peekable();
-    if conditions.peek().is_none() && args.time.is_none() {
+    let mut conditions: Vec<_> = conditions.into_iter().flatten().collect();
+    if conditions.is_empty() && args.time.is_none() {
         let next = "Give text, textGone or time.";
         return Err(Failure::new("there is nothing to wait for", next));
     }
@@ -191,6 +191,10 @@ pub(super) async fn wait(session: &Session, args: args::WaitFor) -> Result<Answe
     if let Some(seconds) = args.time {
         let wait = Duration::try_from_secs_f64(seconds).unwrap_or(WAIT);
         sleep(wait.min(WAIT)).await;
+    }
+    // Without one the page is asked where it is.
+    if conditions.is_empty() {
+        conditions.push(Condition::Url("*".into()));
     }
     let mut result = None;
     for condition in conditions {
@@ -205,6 +209,6 @@ pub(super) async fn wait(session: &Session, args: args::WaitFor) -> Result<Answe
     }
     let answer = Answer::noting(notice);
     answer
-        .acted(session, page, result, args.snapshot_max_length.max(1))
+        .acted(session, page, result, args.snapshot_max_length)
         .await
 }

@@ -28,6 +28,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use rmcp::{
     ServiceExt,
+    service::ServerInitializeError,
     transport::{
         StreamableHttpServerConfig, StreamableHttpService, stdio,
         streamable_http_server::session::local::{LocalSessionManager, SessionConfig},
@@ -96,7 +97,7 @@ pub async fn serve_stdio(
         let running = match Shim::new(session).serve(stdio()).await {
             Ok(running) => running,
             // The host left before it said anything.
-            Err(error) if error.to_string().contains("closed") => return Ok(()),
+            Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
             Err(error) => return Err(Error::Transport(error.to_string())),
         };
         let ended = running.waiting().await;

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Child,
+    time::timeout,
 };
 
 use crate::{
     raw::{REVISION, no_lease, shim},
-    support::{Broker, until},
+    support::{BOUND, Broker, until},
 };
 
 /// A shim that listens.
@@ -148,13 +149,19 @@ async fn pages_of_other_origins_drive_no_browser() {
         assert_eq!(answer.unwrap().status(), 403, "{header}");
     }
     session.navigate(&broker.site.url("/")).await;
-    // A session that nobody asks any more is over, and so is its browser.
+    // A session that nobody asks any more is over, and so is its browser: what it tells ends.
+    let telling = session
+        .client
+        .get(&session.url)
+        .header("accept", "text/event-stream")
+        .header("mcp-protocol-version", REVISION)
+        .header("mcp-session-id", session.id.as_ref().unwrap());
+    let telling = telling.send().await.unwrap();
+    assert_eq!(telling.status(), 200);
+    timeout(BOUND, telling.bytes()).await.unwrap().unwrap();
     no_lease(&broker).await;
-    until("the session is over", async || {
-        let answer = session.post(&list).send().await.unwrap();
-        answer.status() == 404
-    })
-    .await;
+    let answer = session.post(&list).send().await.unwrap();
+    assert_eq!(answer.status(), 404);
     listening.child.start_kill().unwrap();
     listening.child.wait().await.unwrap();
     broker.stop().await;

@@ -216,6 +216,17 @@ async fn a_snapshot_is_read_in_parts_and_by_changes() {
         "{}",
         refused.message()
     );
+    // What shows no end is told up to one, and says so.
+    let endless = "document.body.innerHTML = '<p>' + 'x'.repeat(5e6) + '</p><p>end</p>'; 0";
+    agent.evaluate(endless).await.unwrap();
+    let first = agent.snapshot_as(SnapshotRequest::default()).await.unwrap();
+    assert!(first.truncated && first.total_bytes < 4_100_000);
+    let rest = SnapshotRequest {
+        cursor: first.next_cursor,
+        ..SnapshotRequest::default()
+    };
+    let rest = agent.snapshot_as(rest).await.unwrap();
+    assert!(rest.tree.contains("left out") && !rest.truncated);
     agent.leave(&broker).await;
     broker.stop().await;
 }

@@ -98,16 +98,33 @@ const render = (nodes, depth, lines, prefix, frames) => {
     render(inner, depth + 1, lines, prefix, frames);
   }
 };
+// So much is told of one page, in characters: a page that shows more is asked about a part of it.
+const TOLD = 4_000_000;
+// Lines that take no more once they have so much.
+const bounded = () => {
+  const lines = [];
+  let size = 0;
+  return {
+    all: lines,
+    get length() { return lines.length; },
+    push(line) {
+      if (size > TOLD) return;
+      size += line.length;
+      lines.push(line.length > TOLD ? `${line.slice(0, TOLD)}… [cut]` : line);
+      if (size > TOLD) lines.push('- text: "[The page shows more, which is left out: ask for an element of it.]"');
+    },
+  };
+};
 const snapshot = (prefix, number) => {
   const root = number ? byNumber(number) : document.body ?? document.documentElement;
   if (!root) return { lines: [], frames: [] };
   for (const [key, held] of elements) if (!held.deref()) elements.delete(key);
   const nodes = [];
   build(root, nodes, { acted: false, labels: false, depth: 0 });
-  const lines = [];
+  const lines = bounded();
   const frames = [];
   render(tidy(nodes), 0, lines, prefix, frames);
-  return { lines, frames };
+  return { lines: lines.all, frames };
 };
 const describe = (element) => {
   const kind = role(element) || element.localName;
