@@ -125,15 +125,14 @@ async fn embedded(args: McpArgs) -> Result<(), Failure> {
     let nothing = clap::Command::new("berth").args(config::args());
     let matches = nothing.get_matches_from(["berth"]);
     let settings = config::load(&matches, config::environment()).map_err(wrong)?;
-    let scratch = tempfile::Builder::new().prefix("berth-mcp-").tempdir()?;
     let anywhere = ([127, 0, 0, 1], 0).into();
+    // In the usual run directory: what a killed one leaves there the next one sweeps.
     let config = Config {
         listen: anywhere,
         gateway_listen: anywhere,
         ops_listen: anywhere,
         gateway_public_url: None,
         auth: auth::Config::default(),
-        run_dir: scratch.path().to_owned(),
         ..settings.config()
     };
     let server = Server::start(&config).await.map_err(Failure::other)?;

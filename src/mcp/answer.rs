@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rmcp::model::{CallToolResult, ContentBlock, Resource};
 use serde_json::{Map, Value, json};
 
-use super::{failure::Failure, session::Session, store::Kept};
+use super::{budget::aside, failure::Failure, session::Session, store::Kept};
 use crate::proto::{
     ActionResult, Page, PageEvent, PageRef, SnapshotRequest, SnapshotResponse, page_event::Event,
 };
@@ -56,16 +56,21 @@ impl Answer {
 
     /// Where the page is.
     pub(super) fn page(&mut self, page: &Page) {
-        let title = if page.title.is_empty() { "" } else { " — " };
-        self.say(&format!("Page: {}{title}{}", page.url, page.title));
-        self.set("url", page.url.clone());
-        self.set("title", page.title.clone());
+        let (url, title) = (aside(&page.url), aside(&page.title));
+        let dash = if title.is_empty() { "" } else { " — " };
+        self.say(&format!("Page: {url}{dash}{title}"));
+        self.set("url", url);
+        self.set("title", title);
     }
 
     /// What happened meanwhile.
     pub(super) fn events(&mut self, session: &Session, events: &[PageEvent]) {
         session.remember(events);
-        let told: Vec<String> = events.iter().filter_map(told).collect();
+        let told: Vec<String> = events
+            .iter()
+            .filter_map(told)
+            .map(|line| aside(&line))
+            .collect();
         if told.is_empty() {
             return;
         }

@@ -22,6 +22,18 @@ pub(super) fn part(text: &str, start: usize, most: usize) -> Part {
     }
 }
 
+/// The longest URL, title or event that is told beside what was asked for, in characters.
+const ASIDE: usize = 300;
+
+/// `text`, cut where it is too long to be told in passing, and marked so.
+pub(super) fn aside(text: &str) -> String {
+    let part = part(text, 0, ASIDE);
+    match part.next {
+        None => part.text,
+        Some(_) => format!("{}… [cut: {} characters]", part.text, part.total),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +51,13 @@ mod tests {
         assert_eq!(read, text);
         assert_eq!(part(&text, 100, 7).text, "");
         assert_eq!(part("", 0, 7).next, None);
+    }
+
+    #[test]
+    fn what_is_told_in_passing_is_short() {
+        assert_eq!(aside("short"), "short");
+        let url = format!("data:text/html,{}", "x".repeat(1000));
+        let told = aside(&url);
+        assert!(told.ends_with("x… [cut: 1015 characters]"), "{told}");
     }
 }

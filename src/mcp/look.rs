@@ -8,7 +8,7 @@ use rmcp::model::ContentBlock;
 use super::{
     answer::{Answer, parts, told},
     args::{self, Format, Picture},
-    budget::part,
+    budget::{aside, part},
     elements::optional,
     failure::Failure,
     fetch,
@@ -164,7 +164,11 @@ pub(super) async fn content(session: &Session, args: args::Content) -> Result<An
     let read = session.broker.pages().content(request).await?.into_inner();
     let mut answer = Answer::noting(notice);
     let page = read.page.unwrap_or_default();
-    answer.say(&format!("Page: {} — {}", page.url, page.title));
+    answer.say(&format!(
+        "Page: {} — {}",
+        aside(&page.url),
+        aside(&page.title)
+    ));
     let text = fetch::text(read.contents.unwrap_or_default(), args.format);
     if text.trim().is_empty() {
         let next = match args.format {

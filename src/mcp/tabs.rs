@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     answer::Answer,
     args::{self, TabAction},
+    budget::aside,
     failure::Failure,
     session::Session,
 };
@@ -15,6 +16,8 @@ use crate::proto::{
     PageRef, WaitUntil,
 };
 
+/// So many tabs are told.
+const MOST: usize = 50;
 /// How long a page may take to come.
 const NAVIGATION: Duration = Duration::from_secs(30);
 
@@ -56,19 +59,25 @@ pub(super) async fn run(session: &Session, args: args::Tabs) -> Result<Answer, F
             client.close_page(request).await?;
         }
     }
-    let pages = pages(session, &lease_id).await?;
+    let mut pages = pages(session, &lease_id).await?;
+    for page in &mut pages {
+        (page.url, page.title) = (aside(&page.url), aside(&page.title));
+    }
     answer.say("Tabs:");
-    for (index, page) in pages.iter().enumerate() {
+    for (index, page) in pages.iter().enumerate().take(MOST) {
         let current = if page.current { " (current)" } else { "" };
         answer.say(&format!(
             "- {index}{current}: {} — {}",
             page.url, page.title
         ));
     }
+    if pages.len() > MOST {
+        answer.say(&format!("- and {} more", pages.len() - MOST));
+    }
     if pages.is_empty() {
         answer.say("none: open one with action new");
     }
-    let tabs = pages.iter().enumerate().map(|(index, page)| {
+    let tabs = pages.iter().enumerate().take(MOST).map(|(index, page)| {
         json!({ "index": index, "url": page.url, "title": page.title, "current": page.current })
     });
     answer.set("tabs", tabs.collect::<Vec<_>>());

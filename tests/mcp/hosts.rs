@@ -1,11 +1,11 @@
 //! However the host ends, its browser is back at once.
 
-use std::{process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use nix::{
     sys::{
         signal::{Signal, kill},
-        wait::{WaitStatus, waitpid},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::Pid,
 };
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     raw::{Host, no_lease},
-    support::{BOUND, Broker, LOOPBACK, berth},
+    support::{BOUND, Broker, LOOPBACK, berth, until},
 };
 
 /// What the issue of it all demands.
@@ -100,15 +100,43 @@ async fn a_host_that_says_nothing_or_nonsense_leaves_nothing() {
     broker.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_of_its_own_is_started_said_and_ended() {
-    let broker = Broker::start().await;
+/// All processes below one.
+fn descendants(pid: u32) -> Vec<i32> {
+    let mut found = Vec::new();
+    let mut parents = vec![i32::try_from(pid).unwrap()];
+    while let Some(parent) = parents.pop() {
+        let tasks = std::fs::read_dir(format!("/proc/{parent}/task"));
+        for task in tasks.into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(task.path().join("children"));
+            let children = children.unwrap_or_default();
+            let children = children
+                .split_whitespace()
+                .map(|pid| pid.parse::<i32>().unwrap());
+            let children: Vec<_> = children.collect();
+            parents.extend(&children);
+            found.extend(children);
+        }
+    }
+    found
+}
+
+/// A shim with a broker of its own, whose files lie in `run_dir`.
+fn embedded(run_dir: &Path) -> Command {
     let mut command = berth();
     command
         .args(["mcp", "--embedded"])
         .env("BERTH_EGRESS_ALLOW", LOOPBACK)
+        .env("BERTH_RUN_DIR", run_dir)
         .stderr(Stdio::piped());
-    let mut host = Host::start(command);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_of_its_own_is_started_said_and_ended() {
+    let broker = Broker::start().await;
+    let run_dir = broker.run_dir().join("embedded");
+    let visit = json!({ "url": broker.site.url("/") });
+    let mut host = Host::start(embedded(&run_dir));
     let stderr = host.child.stderr.take().unwrap();
     host.initialize(crate::raw::REVISION).await;
     let mut lines = BufReader::new(stderr).lines();
@@ -121,12 +149,33 @@ async fn a_broker_of_its_own_is_started_said_and_ended() {
         panic!("it did not say so");
     };
     timeout(BOUND, said).await.unwrap();
-    let page = host
-        .text("browser_navigate", json!({ "url": broker.site.url("/") }))
-        .await;
+    let page = host.text("browser_navigate", visit.clone()).await;
     assert!(page.contains("An article"), "{page}");
+    // Killed, it leaves files; the next one sweeps them, and leaves none.
+    let shim = host.child.id().unwrap();
+    let below = descendants(shim);
+    assert!(!below.is_empty());
+    kill_9(shim);
+    host.child.wait().await.unwrap();
+    drop((host, lines));
+    until("its browsers are gone", async || {
+        below.iter().all(|pid| {
+            // The broker made this process the parent of orphans.
+            let _ = waitpid(Pid::from_raw(*pid), Some(WaitPidFlag::WNOHANG));
+            !Path::new(&format!("/proc/{pid}")).exists()
+        })
+    })
+    .await;
+    let directories = || {
+        let entries = std::fs::read_dir(&run_dir).unwrap().flatten();
+        entries.filter(|entry| entry.path().is_dir()).count()
+    };
+    assert!(directories() > 0);
+    let mut host = Host::start(embedded(&run_dir));
+    host.initialize(crate::raw::REVISION).await;
+    host.text("browser_navigate", visit).await;
     host.leave().await;
-    drop(lines);
-    // Its browsers are counted by the end of this one.
+    until("nothing is left", async || directories() == 0).await;
+    // Browsers are counted by the end of this one.
     broker.stop().await;
 }

@@ -319,6 +319,13 @@ async fn c25_what_is_large_is_cut_marked_or_linked() {
         "{}",
         &long[long.len() - 200..]
     );
+    let url = format!("data:text/html,<h1>Hello</h1><!--{}-->", "y".repeat(50_000));
+    let far = host.text("browser_navigate", json!({ "url": url })).await;
+    assert!(
+        far.len() < 1000 && far.contains("[cut: 50"),
+        "{} bytes",
+        far.len()
+    );
     host.text("browser_close", json!({})).await;
     no_lease(&broker).await;
     host.leave().await;
