@@ -214,7 +214,7 @@ impl Tab {
             return Ok(());
         };
         let at = self.locate(wanted, deadline).await?;
-        self.ready(at, Needs::FILL_SEEN, deadline).await?;
+        self.ready(at, Needs::FOCUS, deadline).await?;
         let call = format!("focus({})", at.number);
         self.done(at, &call, deadline).await.map(drop)
     }
@@ -235,11 +235,7 @@ impl Tab {
         let _turn = self.turn(deadline).await?;
         let at = self.locate(wanted, deadline).await?;
         let before = self.before();
-        let needs = Needs {
-            enabled: true,
-            ..Needs::SEEN
-        };
-        self.ready(at, needs, deadline).await?;
+        self.ready(at, Needs::FOCUS, deadline).await?;
         let call = format!("select({}, {})", at.number, json!(values));
         loop {
             let done = self.done(at, &call, deadline).await?;

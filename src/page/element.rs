@@ -61,13 +61,13 @@ impl Needs {
         hit: false,
         ..Self::CLICK
     };
+    pub(super) const FOCUS: Self = Self {
+        hit: false,
+        ..Self::CLICK
+    };
     pub(super) const SEEN: Self = Self {
         enabled: false,
-        ..Self::FILL_SEEN
-    };
-    pub(super) const FILL_SEEN: Self = Self {
-        editable: false,
-        ..Self::FILL
+        ..Self::FOCUS
     };
 }
 

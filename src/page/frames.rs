@@ -9,7 +9,7 @@ use chromiumoxide::cdp::{
         target::SessionId,
     },
     js_protocol::runtime::{
-        EvaluateParams, ExecutionContextId, ReleaseObjectParams, RemoteObjectId,
+        EvaluateParams, ExecutionContextId, ReleaseObjectParams, RemoteObject, RemoteObjectId,
     },
 };
 use serde_json::Value;
@@ -163,13 +163,7 @@ impl Tab {
         call: &str,
         by_value: bool,
         deadline: Deadline,
-    ) -> Result<
-        (
-            SessionId,
-            chromiumoxide::cdp::js_protocol::runtime::RemoteObject,
-        ),
-        Error,
-    > {
+    ) -> Result<(SessionId, RemoteObject), Error> {
         let mut tries = 1;
         loop {
             match self.evaluate_once(at, call, by_value, deadline).await {
@@ -191,13 +185,7 @@ impl Tab {
         call: &str,
         by_value: bool,
         deadline: Deadline,
-    ) -> Result<
-        (
-            SessionId,
-            chromiumoxide::cdp::js_protocol::runtime::RemoteObject,
-        ),
-        Error,
-    > {
+    ) -> Result<(SessionId, RemoteObject), Error> {
         let known = {
             let frames = self.frames.lock();
             frames.known.get(at).and_then(|frame| frame.world.clone())

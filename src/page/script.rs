@@ -2,7 +2,9 @@
 
 use chromiumoxide::cdp::{
     browser_protocol::dom::{DescribeNodeParams, ResolveNodeParams},
-    js_protocol::runtime::{CallArgument, CallFunctionOnParams, EvaluateParams, ExceptionDetails},
+    js_protocol::runtime::{
+        CallArgument, CallFunctionOnParams, EvaluateParams, ExceptionDetails, ReleaseObjectParams,
+    },
 };
 use serde_json::Value;
 
@@ -64,7 +66,7 @@ impl Tab {
         call.await_promise = Some(true);
         call.user_gesture = Some(true);
         let called = self.call(call, deadline).await;
-        let release = chromiumoxide::cdp::js_protocol::runtime::ReleaseObjectParams::new(object);
+        let release = ReleaseObjectParams::new(object);
         // With its document it is released anyway.
         let _ = self.shared.cdp.tell(self.main_session(), &release);
         let called = called?;
@@ -114,7 +116,7 @@ impl Tab {
         call.await_promise = Some(true);
         call.user_gesture = Some(true);
         let called = self.call_in(&handle.session, call, deadline).await;
-        let release = chromiumoxide::cdp::js_protocol::runtime::ReleaseObjectParams::new(object);
+        let release = ReleaseObjectParams::new(object);
         let _ = self.shared.cdp.tell(&handle.session, &release);
         let called = called?;
         match called.exception_details {

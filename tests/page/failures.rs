@@ -228,11 +228,14 @@ async fn the_end_of_a_lease_ends_its_calls() {
         agent.go("/").await;
         let wait = WaitForRequest {
             page: agent.page.clone(),
-            condition: Some(Condition::Text("never".into())),
+            condition: Some(Condition::Predicate("(window.asked = true, false)".into())),
             ..WaitForRequest::default()
         };
         let mut pages = agent.pages.clone();
         let end = async {
+            // The call is under way.
+            let asked = Condition::Predicate("window.asked".into());
+            agent.wait(asked, 20_000).await.unwrap();
             if kill {
                 let pid = broker.pid(&agent.lease).await;
                 killpg(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
