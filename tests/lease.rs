@@ -10,9 +10,8 @@ use berth::{
     drain::Drain,
     proto::{
         AcquireRequest, BrowserOptions, EndReason, GetRequest, HoldRelease, HoldRequest,
-        HoldResponse, LeaseState, ListRequest, NavigateRequest, OnDisconnect, ReleaseRequest,
-        RenewRequest, Viewport, hold_request::Request as Ask, hold_response::Event,
-        page_service_client::PageServiceClient,
+        HoldResponse, LeaseState, ListRequest, OnDisconnect, ReleaseRequest, RenewRequest,
+        Viewport, hold_request::Request as Ask, hold_response::Event,
     },
 };
 use support::{BOUND, Broker, acquire, broker::fields, proto, reason, retry, secs, until};
@@ -466,24 +465,6 @@ async fn a_browser_is_started_as_the_client_wants_it() {
     );
     own.closed().await;
     broker.release(&lease).await;
-    broker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_yet_says_so() {
-    let broker = Broker::start().await;
-    let mut pages = PageServiceClient::new(broker.connect().await);
-    let error = pages
-        .navigate(NavigateRequest::default())
-        .await
-        .unwrap_err();
-    assert_eq!(error.code(), Code::Unimplemented);
-    assert_eq!(reason(&error), "UNIMPLEMENTED");
-    assert!(
-        error.message().contains("PageService.Navigate"),
-        "{}",
-        error.message()
-    );
     broker.stop().await;
 }
 
