@@ -82,33 +82,31 @@ pub(super) fn run(args: McpArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(args: McpArgs) -> Result<(), Failure> {
-    let Some((target, why)) = choose(&args).await? else {
+    let Some(target) = choose(&args).await else {
         return Box::pin(embedded(args)).await;
     };
-    tracing::debug!(endpoint = target.endpoint, why, "mcp.broker");
     let broker = broker(&target)?;
     shim(broker, &args).await
 }
 
-/// The broker to use, and why; `None` for one of our own.
-async fn choose(args: &McpArgs) -> Result<Option<(Target, &'static str)>, Failure> {
+/// The broker to use; `None` for one of our own.
+async fn choose(args: &McpArgs) -> Option<Target> {
     if args.embedded {
-        return Ok(None);
+        return None;
     }
     let credentials = args.credentials.clone();
     if let Some(endpoint) = args.endpoint.clone() {
-        let target = Target {
+        return Some(Target {
             endpoint,
             credentials,
-        };
-        return Ok(Some((target, "it was named")));
+        });
     }
     let target = Target {
         endpoint: USUAL.into(),
         credentials,
     };
     let answers = target.connect().await.is_ok();
-    Ok(answers.then_some((target, "it is there")))
+    answers.then_some(target)
 }
 
 fn broker(target: &Target) -> Result<mcp::Broker, Failure> {
