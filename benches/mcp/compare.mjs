@@ -1,7 +1,9 @@
 // Berth's MCP server and Playwright's on the same pages, in turns: how long a step takes, and how much a model
 // has to read. Usage: node compare.mjs BERTH CHROMIUM [TURNS]
 import { createServer } from 'node:http';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 
@@ -40,7 +42,9 @@ const open = async (command, args) => {
   return client;
 };
 const ours = await open(berth, ['mcp', '--embedded']);
-const theirs = await open('npx', ['@playwright/mcp', '--headless', '--isolated', '--no-sandbox', '--executable-path', chromium]);
+// It writes what it saw into files.
+const scratch = mkdtempSync(join(tmpdir(), 'berth-comparison-'));
+const theirs = await open('npx', ['@playwright/mcp', '--output-dir', scratch, '--headless', '--isolated', '--no-sandbox', '--executable-path', chromium]);
 
 const call = async (client, name, args = {}) => {
   const begun = performance.now();
@@ -97,5 +101,6 @@ for (const page of PAGES) {
 }
 await ours.close();
 await theirs.close();
+rmSync(scratch, { recursive: true, force: true });
 server.close();
 process.exit(0);
