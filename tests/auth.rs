@@ -5,7 +5,7 @@ mod support;
 use std::{
     fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Output,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -27,7 +27,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use serde_json::{Value, json};
-use support::{BOUND, Broker, Ground, Service, berth, reason, serve, until};
+use support::{BOUND, Broker, Ground, Service, berth, installed, reason, serve, until};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -1023,17 +1023,6 @@ async fn an_open_port_is_refused_at_the_start() {
         said.contains("listen (--listen): others reach 0.0.0.0:0"),
         "{said}"
     );
-}
-
-/// A program of `make clients`.
-fn installed(path: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    assert!(
-        path.exists(),
-        "{} is missing: run `make clients`",
-        path.display()
-    );
-    path
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,36 +2,17 @@
 
 mod support;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{process::Stdio, time::Duration};
 
 use berth::proto::{AcquireRequest, DrainRequest};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{BOUND, Broker, Ground, Service, acquire, berth, site::Site, until};
+use support::{BOUND, Broker, Ground, Service, acquire, berth, installed, root, site::Site, until};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::Command,
     time::timeout,
 };
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// A program of `make clients`.
-fn installed(path: &str) -> PathBuf {
-    let path = root().join(path);
-    assert!(
-        path.exists(),
-        "{} is missing: run `make clients`",
-        path.display()
-    );
-    path
-}
 
 /// Runs the scenarios of a Node library on a leased browser.
 async fn scenarios(library: &str, at_least: usize) {

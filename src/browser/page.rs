@@ -61,6 +61,7 @@ pub use self::{
     wait::Conditions,
 };
 pub(crate) use self::{
+    gate::matches,
     picture::{LONGEST_SIDE, Printed, decode},
     refused::target,
 };

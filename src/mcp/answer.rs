@@ -130,8 +130,7 @@ impl Answer {
             max_bytes: most.max(256),
             ..SnapshotRequest::default()
         };
-        let within = session.options.action_timeout;
-        let snapshot = session.broker.request(snapshot, within);
+        let snapshot = session.action(snapshot);
         match session.broker.pages().snapshot(snapshot).await {
             Ok(part) => {
                 let part = part.into_inner();

@@ -78,9 +78,7 @@ pub(super) async fn click(session: &Session, args: args::Click) -> Result<Answer
         modifiers: modifiers.map(Into::into).collect(),
         dialogs: session.dialogs(),
     };
-    let request = session
-        .broker
-        .request(request, session.options.action_timeout);
+    let request = session.action(request);
     let clicked = session.broker.pages().click(request).await?.into_inner();
     let answer = Answer::done(
         notice,
@@ -98,9 +96,7 @@ pub(super) async fn hover(session: &Session, args: args::Hover) -> Result<Answer
         page: page.clone(),
         element: wanted,
     };
-    let request = session
-        .broker
-        .request(request, session.options.action_timeout);
+    let request = session.action(request);
     let hovered = session.broker.pages().hover(request).await?.into_inner();
     let answer = Answer::done(
         notice,
@@ -123,9 +119,7 @@ pub(super) async fn drag(session: &Session, args: args::Drag) -> Result<Answer, 
         target: to,
         dialogs: session.dialogs(),
     };
-    let request = session
-        .broker
-        .request(request, session.options.action_timeout);
+    let request = session.action(request);
     let dragged = session.broker.pages().drag(request).await?.into_inner();
     let answer = Answer::done(
         notice,
@@ -148,9 +142,7 @@ pub(super) async fn press(session: &Session, args: args::PressKey) -> Result<Ans
         key: args.key.clone(),
         dialogs: session.dialogs(),
     };
-    let request = session
-        .broker
-        .request(request, session.options.action_timeout);
+    let request = session.action(request);
     let pressed = session.broker.pages().press(request).await?.into_inner();
     let answer = Answer::done(notice, &format!("Pressed {}.", args.key));
     answer
@@ -167,9 +159,7 @@ pub(super) async fn scroll(session: &Session, args: args::Scroll) -> Result<Answ
         delta_x: args.right,
         delta_y: args.down,
     };
-    let request = session
-        .broker
-        .request(request, session.options.action_timeout);
+    let request = session.action(request);
     let scrolled = session.broker.pages().scroll(request).await?.into_inner();
     let answer = Answer::done(notice, "Scrolled.");
     answer

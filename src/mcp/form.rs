@@ -19,7 +19,6 @@ const MOST_FIELDS: usize = 50;
 pub(super) async fn type_text(session: &Session, args: args::Type) -> Result<Answer, Failure> {
     let wanted = element(&args.target)?;
     let (page, notice) = session.page().await?;
-    let within = session.options.action_timeout;
     let mut result = if args.slowly {
         let request = TypeRequest {
             page: page.clone(),
@@ -28,7 +27,7 @@ pub(super) async fn type_text(session: &Session, args: args::Type) -> Result<Ans
             submit: args.submit,
             dialogs: session.dialogs(),
         };
-        let request = session.broker.request(request, within);
+        let request = session.action(request);
         session
             .broker
             .pages()
@@ -46,7 +45,7 @@ pub(super) async fn type_text(session: &Session, args: args::Type) -> Result<Ans
             key: "Enter".into(),
             dialogs: session.dialogs(),
         };
-        let request = session.broker.request(request, within);
+        let request = session.action(request);
         let pressed = session
             .broker
             .pages()
@@ -80,9 +79,7 @@ async fn put(
         value,
         dialogs: session.dialogs(),
     };
-    let request = session
-        .broker
-        .request(request, session.options.action_timeout);
+    let request = session.action(request);
     Ok(session
         .broker
         .pages()
@@ -104,9 +101,7 @@ async fn choose(
         values,
         dialogs: session.dialogs(),
     };
-    let request = session
-        .broker
-        .request(request, session.options.action_timeout);
+    let request = session.action(request);
     let selected = session.broker.pages().select_option(request).await?;
     Ok(selected.into_inner().result)
 }
@@ -198,9 +193,7 @@ pub(super) async fn upload(session: &Session, args: args::Upload) -> Result<Answ
         files,
         dialogs: session.dialogs(),
     };
-    let request = session
-        .broker
-        .request(request, session.options.action_timeout);
+    let request = session.action(request);
     let uploaded = session
         .broker
         .pages()

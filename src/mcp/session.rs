@@ -4,6 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync;
+use tonic::Request;
 
 use super::{Broker, Options, failure::Failure, lease::Held, store::Store};
 use crate::proto::{DialogAnswer, Lease, PageEvent, PageRef};
@@ -45,6 +46,12 @@ impl Session {
             store: Mutex::default(),
             texts: Mutex::default(),
         }
+    }
+
+    /// A call that acts on a page, or is over as soon.
+    pub(super) fn action<T>(&self, message: T) -> Request<T> {
+        let within = self.options.action_timeout;
+        self.broker.request(message, within)
     }
 
     /// The session's browser; one is leased when there is none.

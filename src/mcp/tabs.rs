@@ -25,7 +25,6 @@ pub(super) async fn run(session: &Session, args: args::Tabs) -> Result<Answer, F
     let browser = session.browser().await?;
     let lease_id = browser.lease.id.clone();
     let mut answer = Answer::noting(browser.notice);
-    let within = session.options.action_timeout;
     let mut client = session.broker.pages();
     match args.action {
         TabAction::List => {}
@@ -43,7 +42,7 @@ pub(super) async fn run(session: &Session, args: args::Tabs) -> Result<Answer, F
         TabAction::Select => {
             let page = nth(session, &lease_id, args.index).await?;
             let request = ActivatePageRequest { page: Some(page) };
-            let request = session.broker.request(request, within);
+            let request = session.action(request);
             client.activate_page(request).await?;
         }
         TabAction::Close => {
@@ -55,7 +54,7 @@ pub(super) async fn run(session: &Session, args: args::Tabs) -> Result<Answer, F
                 index => nth(session, &lease_id, index).await?,
             };
             let request = ClosePageRequest { page: Some(page) };
-            let request = session.broker.request(request, within);
+            let request = session.action(request);
             client.close_page(request).await?;
         }
     }
@@ -88,9 +87,7 @@ async fn pages(session: &Session, lease_id: &str) -> Result<Vec<Page>, Failure> 
     let request = ListPagesRequest {
         lease_id: lease_id.to_owned(),
     };
-    let request = session
-        .broker
-        .request(request, session.options.action_timeout);
+    let request = session.action(request);
     let listed = session
         .broker
         .pages()

@@ -5,13 +5,10 @@ use std::{
     time::Duration,
 };
 
-use chromiumoxide::cdp::browser_protocol::{
-    emulation::SetDeviceMetricsOverrideParams,
-    target::{
-        ActivateTargetParams, AttachToBrowserTargetParams, AttachToTargetParams, CloseTargetParams,
-        CreateTargetParams, FilterEntry, GetTargetInfoParams, SetAutoAttachParams,
-        SetDiscoverTargetsParams, TargetFilter, TargetInfo,
-    },
+use chromiumoxide::cdp::browser_protocol::target::{
+    ActivateTargetParams, AttachToBrowserTargetParams, AttachToTargetParams, CloseTargetParams,
+    CreateTargetParams, FilterEntry, GetTargetInfoParams, SetAutoAttachParams,
+    SetDiscoverTargetsParams, TargetFilter, TargetInfo,
 };
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -216,12 +213,7 @@ impl Driver {
             .target_id;
         let tab = self.known(target.inner(), deadline).await?;
         if let Some(size) = size {
-            let mut metrics = SetDeviceMetricsOverrideParams::new(
-                i64::from(size.width),
-                i64::from(size.height),
-                size.scale,
-                false,
-            );
+            let mut metrics = size.metrics();
             metrics.screen_width = Some(metrics.width);
             metrics.screen_height = Some(metrics.height);
             tab.call(metrics, deadline).await?;

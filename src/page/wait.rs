@@ -73,7 +73,7 @@ impl Tab {
                 }
                 Condition::Url(pattern) => {
                     let url = self.expression("location.href", deadline).await?;
-                    matches(pattern, url.as_str().unwrap_or_default())
+                    page::matches(pattern, url.as_str().unwrap_or_default())
                 }
                 Condition::Predicate(predicate) => self.holds(predicate, deadline).await?,
                 Condition::Load(_) => true,
@@ -137,29 +137,9 @@ impl Tab {
     }
 }
 
-/// Whether `text` is as `pattern` says, in which `*` stands for anything.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts: Vec<_> = parts.collect();
-    let Some(last) = parts.pop() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::browser::page::matches;
 
     #[test]
     fn patterns_of_urls() {

@@ -1,34 +1,17 @@
 //! The official SDKs as hosts, and the official conformance suite. `make clients` installs them.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use tokio::{process::Command, time::timeout};
 
 use crate::{
     http::Listening,
     raw::no_lease,
-    support::{Broker, shop::Shop},
+    support::{Broker, installed, root, shop::Shop},
 };
 
 /// Longer than a host takes with all its steps on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn installed(path: &str) -> PathBuf {
-    let path = root().join(path);
-    assert!(
-        path.exists(),
-        "{} is missing: run `make clients`",
-        path.display()
-    );
-    path
-}
 
 /// Runs a host's script; what it said.
 async fn run(mut command: Command) -> String {

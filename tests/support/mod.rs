@@ -14,7 +14,10 @@ pub mod service;
 pub mod shop;
 pub mod site;
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use broker::{Broker, acquire, reason, retry};
 pub use cdp::Cdp;
@@ -24,6 +27,22 @@ use tokio::time::{Instant, sleep};
 
 /// Longer than anything in a test may take on a busy machine; never waited out when all is well.
 pub const BOUND: Duration = Duration::from_secs(30);
+
+/// Where the project is.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A program of `make clients`.
+pub fn installed(path: &str) -> PathBuf {
+    let path = root().join(path);
+    assert!(
+        path.exists(),
+        "{} is missing: run `make clients`",
+        path.display()
+    );
+    path
+}
 
 /// Rules that open loopback, where the origins of tests are.
 pub const LOOPBACK: &str = "127.0.0.0/8,::1";

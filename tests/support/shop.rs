@@ -10,50 +10,28 @@ use axum::{
     response::Html,
     routing::{get, post},
 };
-use berth::http_server;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+
+use super::site::Site;
 
 /// The shop, open until it is closed.
-pub struct Shop {
-    pub address: SocketAddr,
-    stop: CancellationToken,
-    serving: JoinHandle<()>,
-}
+pub struct Shop(Site);
 
 /// How many goods there are, and how many come at once.
 pub const GOODS: usize = 60;
 const PAGE: usize = 20;
 
 impl Shop {
-    #[allow(clippy::disallowed_methods, reason = "the test's own task")]
     pub async fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let serving = tokio::spawn(http_server::serve(
-            "shop",
-            1024,
-            listener,
-            router(address),
-            stopped,
-        ));
-        Self {
-            address,
-            stop,
-            serving,
-        }
+        Self(Site::with(router).await)
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        self.0.url(path)
     }
 
     pub async fn close(self) {
-        self.stop.cancel();
-        self.serving.await.unwrap();
+        self.0.stop().await;
     }
 }
 

@@ -21,8 +21,13 @@ pub struct Site {
 }
 
 impl Site {
-    #[allow(clippy::disallowed_methods, reason = "the test's own task")]
     pub async fn start() -> Self {
+        Self::with(|_| router()).await
+    }
+
+    /// An origin with pages of its own.
+    #[allow(clippy::disallowed_methods, reason = "the test's own task")]
+    pub async fn with(router: impl FnOnce(SocketAddr) -> Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -31,7 +36,7 @@ impl Site {
             "site",
             1024,
             listener,
-            router(),
+            router(address),
             stopped,
         ));
         Self {

@@ -80,7 +80,7 @@ fn kind_of(kind: Resource) -> ResourceType {
 }
 
 /// Whether `text` is what `pattern` says, `*` standing for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else {

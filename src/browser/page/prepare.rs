@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{ColorScheme, Cookie, Error, Media, PageOptions, download::Download, gate::Gate};
 use crate::{
     browser::{
-        Browser,
+        Browser, Viewport,
         cdp::{self, Cdp},
     },
     deadline::Deadline,
@@ -152,10 +152,15 @@ fn user_agent(browser: &Browser, options: &PageOptions) -> Option<SetUserAgentOv
 }
 
 fn metrics(options: &PageOptions) -> Option<SetDeviceMetricsOverrideParams> {
-    options.viewport.map(|view| {
-        let (width, height) = (i64::from(view.width), i64::from(view.height));
-        SetDeviceMetricsOverrideParams::new(width, height, view.scale, false)
-    })
+    options.viewport.map(Viewport::metrics)
+}
+
+impl Viewport {
+    /// The command that gives a page this size.
+    pub(crate) fn metrics(self) -> SetDeviceMetricsOverrideParams {
+        let (width, height) = (i64::from(self.width), i64::from(self.height));
+        SetDeviceMetricsOverrideParams::new(width, height, self.scale, false)
+    }
 }
 
 fn media(media: Media) -> Option<SetEmulatedMediaParams> {
