@@ -71,8 +71,7 @@ bench: chromium toolchain
 
 # The MCP server beside Playwright's, on the same pages: latency and size. PAGES names more of the corpus.
 PAGES ?= static-link-list,register-form,next-pages-ssr
-bench-mcp: chromium toolchain
-	@command -v npm >/dev/null || { $(APT) update -qq; $(APT) install -y -qq nodejs npm; }
+bench-mcp: chromium toolchain npm
 	@test -x /usr/bin/chromium || { $(APT) update -qq; $(APT) install -y -qq --no-install-recommends chromium; }
 	npm ci --prefix benches/mcp --no-audit --no-fund --ignore-scripts
 	cargo build --locked --release
@@ -106,20 +105,48 @@ toolchain:
 	@command -v cargo >/dev/null || { echo "the Rust toolchain is missing: install it first" >&2; exit 1; }
 	@command -v cc >/dev/null || { $(APT) update -qq; $(APT) install -y -qq build-essential; }
 
-# Clients in other languages, which the tests drive.
-clients: target/clients/node.stamp target/clients/python.stamp
+# Clients in other languages, which the tests drive, and the examples of docs/examples.
+clients: $(addprefix target/clients/,node.stamp node-examples.stamp python.stamp go/title java/classpath)
 
-target/clients/node.stamp: tests/clients/node/package.json tests/clients/node/package-lock.json
-	@command -v npm >/dev/null || { $(APT) update -qq; $(APT) install -y -qq nodejs npm; }
-	npm ci --prefix tests/clients/node --no-audit --no-fund
+NPM_CI := npm ci --no-audit --no-fund
+
+target/clients/node.stamp: tests/clients/node/package.json tests/clients/node/package-lock.json | npm
+	$(NPM_CI) --prefix tests/clients/node
 	@mkdir -p $(@D) && touch $@
 
-target/clients/python.stamp: tests/clients/python/requirements.txt $(PROTOS)
+target/clients/node-examples.stamp: $(wildcard docs/examples/node/*.js*) $(PROTOS) | npm
+	$(NPM_CI) --prefix docs/examples/node
+	@mkdir -p $(@D) && touch $@
+
+# The package has the stubs.
+PACKAGE := docs/examples/python
+target/clients/python.stamp: tests/clients/python/requirements.txt $(wildcard $(PACKAGE)/*.* $(PACKAGE)/src/berth/*.py) $(PROTOS)
 	@python3 -c 'import venv, ensurepip' 2>/dev/null || { $(APT) update -qq; $(APT) install -y -qq python3-venv; }
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/clients/python/requirements.txt
-	$(VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=$(VENV) --grpc_python_out=$(VENV) $(PROTOS)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/clients/python/requirements.txt ./$(PACKAGE)
 	@touch $@
+
+target/clients/go/title: $(wildcard docs/examples/go/*) $(PROTOS) | protoc
+	@test -d /usr/share/gocode/src/google.golang.org/grpc && command -v go protoc-gen-go-grpc >/dev/null \
+	  || { $(APT) update -qq; $(APT) install -y -qq --no-install-recommends golang-go golang-google-grpc-dev \
+	       golang-github-golang-protobuf-1-5-dev protoc-gen-go protoc-gen-go-grpc; }
+	@mkdir -p $(@D)
+	docs/examples/go/build.sh $@
+
+target/clients/java/classpath: $(wildcard docs/examples/java/*) $(PROTOS) | protoc
+	@test -e /usr/share/java/grpc-netty.jar -a -e /usr/share/java/netty-codec-http2.jar \
+	   -a -e /usr/share/java/perfmark-api.jar && command -v javac grpc_java_plugin >/dev/null \
+	  || { $(APT) update -qq; $(APT) install -y -qq --no-install-recommends default-jdk-headless libgrpc-java \
+	       protobuf-compiler-grpc-java-plugin libnetty-java libperfmark-java libprotobuf-java libguava-java; }
+	docs/examples/java/build.sh $(@D)
+
+.PHONY: npm protoc
+npm:
+	@command -v npm >/dev/null || { $(APT) update -qq; $(APT) install -y -qq nodejs npm; }
+
+protoc:
+	@command -v protoc >/dev/null && test -e /usr/include/google/protobuf/any.proto \
+	  || { $(APT) update -qq; $(APT) install -y -qq --no-install-recommends protobuf-compiler libprotobuf-dev; }
 
 # Tools that are no part of the toolchain.
 target/tools.stamp: .ci/tools.txt

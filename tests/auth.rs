@@ -1041,7 +1041,6 @@ async fn a_python_client_with_tls_and_call_credentials_is_known() {
             .arg(&at)
             .arg(pki.path("ca.pem"))
             .env("BERTH_TOKEN", token)
-            .env("PYTHONPATH", installed("target/clients/python"))
             .kill_on_drop(true);
         command
     };

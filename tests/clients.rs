@@ -78,7 +78,6 @@ fn python(script: &str, endpoint: &str) -> Command {
     command
         .arg(root().join("tests/clients/python").join(script))
         .arg(endpoint)
-        .env("PYTHONPATH", root().join("target/clients/python"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
@@ -159,7 +158,6 @@ async fn a_python_client_fetches_many_and_cancels_the_rest() {
     let broker = Broker::start().await;
     let url = |path: &str| broker.site.url(path);
     let ran = Command::new(python)
-        .env("PYTHONPATH", root().join("target/clients/python"))
         .arg(root().join("tests/clients/python/fetch_many.py"))
         .arg(broker.endpoint())
         .args([url("/hang"), url("/"), url("/status/404"), url("/hang")])
