@@ -14,7 +14,8 @@
 //!   lease, [`browser`] owns processes.
 //! * [`content`] makes Markdown, links and metadata of documents, and knows none of the others.
 //!
-//! [`mcp`] is a program of its own, which knows the broker by its generated client alone.
+//! [`client`] is for Rust programs that use a broker; [`cli`] and [`mcp`] are two of them, which know a broker
+//! by that alone.
 //!
 //! [`accept`], [`auth`], [`drain`], [`deadline`], [`egress`], [`fair`], [`health`], [`metrics`],
 //! [`telemetry`] and [`config`] know none of them. `docs/architecture.md` has the map.
@@ -34,6 +35,7 @@ pub mod auth;
 pub mod broker;
 pub mod browser;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod content;
 pub mod deadline;

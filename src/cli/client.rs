@@ -1,16 +1,11 @@
 //! What the commands that talk to a broker share.
 
-use std::{env, fmt, fs, path::PathBuf, time::Duration};
+use std::{env, fs, path::PathBuf, time::Duration};
 
 use clap::Args;
-use tonic::{
-    Request, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
-};
 
 use super::exit::{self, Failure};
+use crate::client::{Builder, Client};
 
 /// The variable that has the token itself. There is no flag for it: everybody on a machine reads the
 /// flags of its processes.
@@ -49,47 +44,24 @@ pub(super) struct Credentials {
     key: Option<PathBuf>,
 }
 
-/// A connection that shows who calls.
-pub(super) type Connection = InterceptedService<Channel, Bearer>;
-
-/// Adds the token to each call.
-#[derive(Clone)]
-pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
-
-impl fmt::Debug for Bearer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.as_ref().map(|_| "redacted");
-        f.debug_tuple("Bearer").field(&shown).finish()
-    }
-}
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(token) = &self.0 {
-            let metadata = request.metadata_mut();
-            metadata.insert("authorization", token.clone());
-        }
-        Ok(request)
-    }
-}
-
 impl Credentials {
-    /// Reads the token anew each time: it may be replaced while the command runs.
-    fn bearer(&self) -> Result<Bearer, Failure> {
+    /// Puts them to what a connection is made with. Files are read anew each time: they may be replaced
+    /// while the command runs.
+    fn add_to(&self, mut builder: Builder) -> Result<Builder, Failure> {
         let token = match &self.token_file {
             Some(path) => Some(String::from_utf8_lossy(&read(path)?).into_owned()),
             None => env::var(TOKEN).ok(),
         };
-        let token = token.as_deref().map(str::trim);
-        let Some(token) = token.filter(|token| !token.is_empty()) else {
-            return Ok(Bearer(None));
-        };
-        let value = MetadataValue::try_from(format!("Bearer {token}"));
-        // The error would show it.
-        let mut value = value
-            .map_err(|_| Failure::new(exit::USAGE, "the token has characters no token has"))?;
-        value.set_sensitive(true);
-        Ok(Bearer(Some(value)))
+        if let Some(token) = token {
+            builder = builder.token(token);
+        }
+        if let Some(path) = &self.ca_file {
+            builder = builder.ca(read(path)?);
+        }
+        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
+            builder = builder.identity(read(cert)?, read(key)?);
+        }
+        Ok(builder)
     }
 
     /// The same for a command of ours that is started, as variables.
@@ -104,18 +76,6 @@ impl Credentials {
         given
             .filter_map(|(name, path)| Some((name, path.as_ref()?)))
             .collect()
-    }
-
-    fn tls(&self) -> Result<ClientTlsConfig, Failure> {
-        let mut tls = ClientTlsConfig::new();
-        tls = match &self.ca_file {
-            Some(path) => tls.ca_certificate(Certificate::from_pem(read(path)?)),
-            None => tls.with_native_roots(),
-        };
-        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
-            tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
-        }
-        Ok(tls)
     }
 }
 
@@ -133,54 +93,15 @@ impl Target {
         }
     }
 
-    /// How to connect, and what to show to a broker that asks who calls.
-    pub(super) fn parts(&self) -> Result<(Endpoint, Option<MetadataValue<Ascii>>), Failure> {
-        let usage = |error: &dyn std::error::Error| {
-            let wanted = "wanted such as http://127.0.0.1:50051";
-            Failure::new(
-                exit::USAGE,
-                format!("--endpoint {:?}: {}; {wanted}", self.endpoint, root(error)),
-            )
-        };
-        let bearer = self.credentials.bearer()?;
-        let endpoint =
-            Endpoint::from_shared(self.endpoint.clone()).map_err(|error| usage(&error))?;
-        let endpoint = if endpoint.uri().scheme_str() == Some("https") {
-            let tls = endpoint.tls_config(self.credentials.tls()?);
-            tls.map_err(|error| usage(&error))?
-        } else {
-            endpoint
-        };
-        let endpoint = endpoint
-            .connect_timeout(Duration::from_secs(5))
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(10));
-        Ok((endpoint, bearer.0))
+    /// What a connection is made with.
+    pub(super) fn builder(&self) -> Result<Builder, Failure> {
+        self.credentials.add_to(Client::builder(&self.endpoint))
     }
 
     /// A connection that is there.
-    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
-        let (endpoint, authorization) = self.parts()?;
-        let channel = endpoint.connect().await.map_err(|error| {
-            let why = root(&error);
-            let remedy = "is `berth serve` running there?";
-            let at = &self.endpoint;
-            Failure::new(
-                exit::UNAVAILABLE,
-                format!("no broker at {at}: {why}; {remedy}"),
-            )
-        })?;
-        Ok(InterceptedService::new(channel, Bearer(authorization)))
+    pub(super) async fn connect(&self) -> Result<Client, Failure> {
+        Ok(self.builder()?.connect().await?)
     }
-}
-
-/// The last of the causes, which is the one that tells.
-fn root(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 /// A runtime for a command, which needs little of one.

@@ -13,10 +13,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::Request;
 
 use super::{
-    client::{Connection, Target, duration},
+    client::{Target, duration},
     demo_site,
     exit::{self, Failure},
     progress::Progress,
@@ -24,15 +23,14 @@ use super::{
 use crate::{
     auth,
     browser::{census, visit},
+    client::Client,
     config::{self, Config},
     deadline::Deadline,
     drain::Drain,
     egress::Rule,
     proto::{
-        AcquireRequest, BrowserState, FetchFormat, FetchRequest, FetchResponse, FetchStrategy,
-        GetRequest, GetStatusRequest, Lease, ReleaseRequest, WatchStatusRequest,
-        admin_service_client::AdminServiceClient, fetch_service_client::FetchServiceClient,
-        lease_service_client::LeaseServiceClient,
+        BrowserState, FetchFormat, FetchRequest, FetchStrategy, GetStatusRequest,
+        WatchStatusRequest,
     },
     server::{self, Ended, Server},
     telemetry,
@@ -150,15 +148,14 @@ async fn tell(server: &Server, site: &str, begun: Instant) -> Result<(), Failure
     let addresses = server.addresses();
     let target = Target::open(format!("http://{}", addresses.grpc));
     let progress = Progress::start("starting a broker and its first browser");
-    let channel = target.connect().await?;
+    let client = target.connect().await?;
     say(format_args!(
         "a broker on {}, its CDP gateway on {}, a small site on {site}\n",
         addresses.grpc, addresses.gateway
     ))?;
 
-    let mut leases = LeaseServiceClient::new(channel.clone());
-    let lease = acquire(&mut leases).await?;
-    let browser = lease.browser.clone().unwrap_or_default();
+    let lease = client.lease().wait(BOUND).await?;
+    let browser = lease.granted().browser.clone().unwrap_or_default();
     drop(progress);
     let what = format_args!("started, and leased {} ({})", browser.id, browser.product);
     step("start", begun.elapsed(), what)?;
@@ -167,7 +164,7 @@ async fn tell(server: &Server, site: &str, begun: Instant) -> Result<(), Failure
     // A client of its own, that knows nothing but the URL it was given.
     let own = Drain::new(tokio::runtime::Handle::current());
     let url = format!("{site}/app");
-    let seen = visit(&lease.cdp_url, &url, Deadline::after(BOUND), &own).await;
+    let seen = visit(lease.cdp_url(), &url, Deadline::after(BOUND), &own).await;
     let seen = seen.map_err(Failure::other)?;
     let what = format_args!(
         "drove it over CDP: {:?} says {:?}",
@@ -178,16 +175,22 @@ async fn tell(server: &Server, site: &str, begun: Instant) -> Result<(), Failure
     expect(seen.text.contains("One lantern"), "the page's script ran")?;
     timeout(BOUND, own.closed()).await.map_err(Failure::other)?;
 
-    spare(channel.clone()).await?;
+    spare(&client).await?;
     let begun = Instant::now();
-    let warm = acquire(&mut leases).await?;
+    let warm = client.lease().wait(BOUND).await?;
     step(
         "acquire",
         begun.elapsed(),
         format_args!("a second browser, which was warm"),
     )?;
     for lease in [lease, warm] {
-        give_back(&mut leases, lease).await?;
+        let begun = Instant::now();
+        let ended = lease.release().await?.reason().word();
+        step(
+            "release",
+            begun.elapsed(),
+            format_args!("the lease ended: {ended}"),
+        )?;
     }
 
     for (page, strategy) in [
@@ -196,28 +199,20 @@ async fn tell(server: &Server, site: &str, begun: Instant) -> Result<(), Failure
         ("app", FetchStrategy::Browser),
         ("app", FetchStrategy::Auto),
     ] {
-        fetch(channel.clone(), &format!("{site}/{page}"), strategy).await?;
+        fetch(&client, &format!("{site}/{page}"), strategy).await?;
     }
-    status(channel).await
-}
-
-async fn acquire(leases: &mut LeaseServiceClient<Connection>) -> Result<Lease, Failure> {
-    let mut request = Request::new(AcquireRequest {
-        ttl: duration(Duration::from_secs(30)),
-        ..AcquireRequest::default()
-    });
-    request.set_timeout(BOUND);
-    let lease = leases.acquire(request).await?.into_inner().lease;
-    lease.ok_or_else(|| Failure::other("the grant has no lease"))
+    status(&client).await?;
+    client.close().await;
+    Ok(())
 }
 
 /// Waits until a spare browser stands by, as the broker's status tells.
-async fn spare(channel: Connection) -> Result<(), Failure> {
+async fn spare(client: &Client) -> Result<(), Failure> {
     let request = WatchStatusRequest {
         interval: duration(Duration::from_millis(100)),
     };
-    let mut admin = AdminServiceClient::new(channel);
-    let mut statuses = admin.watch_status(request).await?.into_inner();
+    let watching = client.admin().watch_status(request).await;
+    let mut statuses = watching?.into_inner();
     let idle = async {
         while let Some(message) = statuses.message().await? {
             let browsers = message.status.unwrap_or_default().browsers;
@@ -230,44 +225,16 @@ async fn spare(channel: Connection) -> Result<(), Failure> {
     timeout(BOUND, idle).await.map_err(Failure::other)?
 }
 
-async fn give_back(
-    leases: &mut LeaseServiceClient<Connection>,
-    lease: Lease,
-) -> Result<(), Failure> {
+async fn fetch(client: &Client, url: &str, strategy: FetchStrategy) -> Result<(), Failure> {
     let begun = Instant::now();
-    let lease_id = lease.id;
-    let release = ReleaseRequest {
-        lease_id: lease_id.clone(),
-    };
-    leases.release(release).await?;
-    let ended = leases
-        .get(GetRequest { lease_id })
-        .await?
-        .into_inner()
-        .lease;
-    let ended = ended.unwrap_or_default();
-    let reason = ended
-        .end_reason()
-        .as_str_name()
-        .trim_start_matches("END_REASON_");
-    step(
-        "release",
-        begun.elapsed(),
-        format_args!("the lease ended: {reason}"),
-    )
-}
-
-async fn fetch(channel: Connection, url: &str, strategy: FetchStrategy) -> Result<(), Failure> {
-    let begun = Instant::now();
-    let mut client = FetchServiceClient::new(channel);
-    let mut request = Request::new(FetchRequest {
+    let request = FetchRequest {
         url: url.to_owned(),
         strategy: strategy.into(),
         formats: vec![FetchFormat::Text.into()],
+        timeout: duration(BOUND),
         ..FetchRequest::default()
-    });
-    request.set_timeout(BOUND);
-    let response: FetchResponse = client.fetch(request).await?.into_inner();
+    };
+    let response = client.fetch(request).await?;
     let asked = strategy.as_str_name().trim_start_matches("FETCH_STRATEGY_");
     let text = response
         .contents
@@ -289,14 +256,9 @@ async fn fetch(channel: Connection, url: &str, strategy: FetchStrategy) -> Resul
     step("fetch", begun.elapsed(), what)
 }
 
-async fn status(channel: Connection) -> Result<(), Failure> {
-    let mut admin = AdminServiceClient::new(channel);
-    let status = admin
-        .get_status(GetStatusRequest {})
-        .await?
-        .into_inner()
-        .status;
-    let status = status.unwrap_or_default();
+async fn status(client: &Client) -> Result<(), Failure> {
+    let status = client.admin().get_status(GetStatusRequest {}).await?;
+    let status = status.into_inner().status.unwrap_or_default();
     let fetches = status.fetches.unwrap_or_default();
     say(format_args!(
         "\nthe broker: {} launches, {} failed; {} fetches, {} failed; {} MiB resident",

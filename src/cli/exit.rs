@@ -3,7 +3,8 @@
 use std::{fmt::Display, io::Write, process::ExitCode};
 
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
+
+use crate::client;
 
 /// The command line is wrong, as clap has it.
 pub(super) const USAGE: u8 = 2;
@@ -73,23 +74,28 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        let code = match &error {
+            client::Error::Endpoint { .. } => {
+                return Self::new(USAGE, format!("--endpoint {error}"));
+            }
+            client::Error::Token => USAGE,
+            client::Error::Unreachable { .. } => UNAVAILABLE,
+            client::Error::Refused(status) => match status.code() {
+                Code::Unavailable => UNAVAILABLE,
+                Code::ResourceExhausted => RETRY,
+                Code::PermissionDenied => DENIED,
+                Code::DeadlineExceeded | Code::Cancelled => DEADLINE,
+                _ => 1,
+            },
+        };
+        Self::new(code, error)
+    }
+}
+
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        let code = match status.code() {
-            Code::Unavailable => UNAVAILABLE,
-            Code::ResourceExhausted => RETRY,
-            Code::PermissionDenied => DENIED,
-            Code::DeadlineExceeded | Code::Cancelled => DEADLINE,
-            _ => 1,
-        };
-        let details = status.get_error_details();
-        let mut message = status.message().to_owned();
-        if let Some(info) = details.error_info() {
-            message += &format!(" ({})", info.reason);
-        }
-        if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
-            message += &format!("; try again in {}", humantime::format_duration(delay));
-        }
-        Self::new(code, message)
+        client::Error::from(status).into()
     }
 }

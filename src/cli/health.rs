@@ -28,7 +28,7 @@ pub(super) struct HealthArgs {
 
 pub(super) fn run(args: &HealthArgs) -> Result<ExitCode, Failure> {
     runtime()?.block_on(async {
-        let mut client = HealthClient::new(args.target.connect().await?);
+        let mut client = HealthClient::new(args.target.connect().await?.connection());
         let mut request = Request::new(HealthCheckRequest {
             service: args.service.clone(),
         });

@@ -1,7 +1,6 @@
 //! `berth lease -- COMMAND`: a browser for as long as a command runs.
 
 use std::{
-    collections::HashMap,
     ffi::OsString,
     os::unix::process::ExitStatusExt,
     process::{ExitCode, ExitStatus},
@@ -15,21 +14,18 @@ use nix::{
 };
 use tokio::{
     process::{Child, Command},
-    sync::mpsc,
     time::timeout,
 };
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 
 use super::{
-    client::{TOKEN, Target, duration, parse_duration, runtime},
+    client::{TOKEN, Target, parse_duration, runtime},
     exit::{self, Failure},
     progress::Progress,
     signals::Signals,
 };
-use crate::proto::{
-    self, AcquireRequest, Ended, HoldRelease, HoldRequest, HoldResponse, Lease,
-    hold_request::Request, hold_response::Event, lease_service_client::LeaseServiceClient,
+use crate::{
+    client::{End, Lease},
+    proto::EndReason,
 };
 
 /// Lease a browser, run a command with BERTH_CDP_URL in its environment, give the browser back
@@ -57,8 +53,6 @@ pub(super) struct LeaseArgs {
 
 /// How long a command may take to end after SIGTERM.
 const TERM_GRACE: Duration = Duration::from_secs(5);
-/// How long to wait for the broker to confirm the release.
-const RELEASE_BOUND: Duration = Duration::from_secs(5);
 
 fn parse_label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -70,144 +64,98 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
 pub(super) fn run(args: &LeaseArgs) -> Result<ExitCode, Failure> {
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
-        let held = tokio::select! {
-            held = Held::acquire(args) => held?,
+        let leased = tokio::select! {
+            leased = acquire(args) => leased?,
             signal = signals.next() => return Err(Failure::other(format!("{signal} while waiting"))),
         };
-        held.run(&args.command, &mut signals).await
+        with(leased, &args.command, &mut signals).await
     })
 }
 
-/// A lease and the stream that keeps it.
-#[derive(Debug)]
-struct Held {
+async fn acquire(args: &LeaseArgs) -> Result<Lease, Failure> {
+    let progress = Progress::start("connecting to the broker");
+    let client = args.target.connect().await?;
+    progress.say("waiting for a browser".into());
+    let shown = progress.clone();
+    let mut asked = client.lease().on_queued(move |position| {
+        shown.say(format!(
+            "waiting for a browser, number {position} in the queue"
+        ));
+    });
+    if let Some(ttl) = args.ttl {
+        asked = asked.max_lifetime(ttl);
+    }
+    if let Some(wait) = args.wait {
+        asked = asked.wait(wait);
+    }
+    for (key, value) in &args.labels {
+        asked = asked.label(key, value);
+    }
+    Ok(asked.await?)
+}
+
+/// Runs `command` with the browser.
+async fn with(
     lease: Lease,
-    requests: mpsc::Sender<HoldRequest>,
-    events: Streaming<HoldResponse>,
-}
-
-impl Held {
-    async fn acquire(args: &LeaseArgs) -> Result<Self, Failure> {
-        let progress = Progress::start("connecting to the broker");
-        let mut client = LeaseServiceClient::new(args.target.connect().await?);
-        progress.say("waiting for a browser".into());
-        let (requests, outgoing) = mpsc::channel(2);
-        let acquire = AcquireRequest {
-            wait: args.wait.and_then(duration),
-            max_lifetime: args.ttl.and_then(duration),
-            labels: args.labels.iter().cloned().collect::<HashMap<_, _>>(),
-            ..AcquireRequest::default()
-        };
-        let request = Some(Request::Acquire(acquire));
-        // The receiver is right here.
-        let _ = requests.send(HoldRequest { request }).await;
-        let mut events = client
-            .hold(ReceiverStream::new(outgoing))
-            .await?
-            .into_inner();
-        loop {
-            match events.message().await?.and_then(|message| message.event) {
-                Some(Event::Granted(proto::Granted { lease: Some(lease) })) => {
-                    return Ok(Self {
-                        lease,
-                        requests,
-                        events,
-                    });
-                }
-                Some(Event::Queued(queued)) => {
-                    let position = queued.position;
-                    progress.say(format!(
-                        "waiting for a browser, number {position} in the queue"
-                    ));
-                }
-                Some(_) => {}
-                None => return Err(Failure::other("the broker ended the call without a lease")),
+    command: &[OsString],
+    signals: &mut Signals,
+) -> Result<ExitCode, Failure> {
+    let [program, arguments @ ..] = command else {
+        return Err(Failure::new(exit::USAGE, "no command"));
+    };
+    let spawned = Command::new(program)
+        .args(arguments)
+        // The browser is lent, not the right to lease more.
+        .env_remove(TOKEN)
+        .env("BERTH_CDP_URL", lease.cdp_url())
+        .env("BERTH_CDP_HTTP_URL", lease.cdp_http_url())
+        .env("BERTH_LEASE_ID", lease.id())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(error) => {
+            give_back(lease).await;
+            let program = program.to_string_lossy();
+            return Err(Failure::new(127, format!("cannot run {program}: {error}")));
+        }
+    };
+    loop {
+        tokio::select! {
+            status = child.wait() => {
+                let status = status?;
+                give_back(lease).await;
+                return Ok(code(status));
             }
+            ended = lease.ended() => {
+                end(&mut child).await?;
+                return Err(lost(ended));
+            }
+            // A terminal's Ctrl-C reaches the command by itself; its end is ours.
+            signal = signals.next() => if signal == "SIGTERM" {
+                pass_on(&child, Signal::SIGTERM);
+            },
         }
     }
-
-    async fn run(
-        mut self,
-        command: &[OsString],
-        signals: &mut Signals,
-    ) -> Result<ExitCode, Failure> {
-        let [program, arguments @ ..] = command else {
-            return Err(Failure::new(exit::USAGE, "no command"));
-        };
-        let spawned = Command::new(program)
-            .args(arguments)
-            // The browser is lent, not the right to lease more.
-            .env_remove(TOKEN)
-            .env("BERTH_CDP_URL", &self.lease.cdp_url)
-            .env("BERTH_CDP_HTTP_URL", &self.lease.cdp_http_url)
-            .env("BERTH_LEASE_ID", &self.lease.id)
-            .kill_on_drop(true)
-            .spawn();
-        let mut child = match spawned {
-            Ok(child) => child,
-            Err(error) => {
-                self.release().await;
-                let program = program.to_string_lossy();
-                return Err(Failure::new(127, format!("cannot run {program}: {error}")));
-            }
-        };
-        loop {
-            tokio::select! {
-                status = child.wait() => {
-                    let status = status?;
-                    self.release().await;
-                    return Ok(code(status));
-                }
-                event = self.events.message() => if let Some(failure) = lost(event) {
-                    end(&mut child).await?;
-                    return Err(failure);
-                },
-                // A terminal's Ctrl-C reaches the command by itself; its end is ours.
-                signal = signals.next() => if signal == "SIGTERM" {
-                    pass_on(&child, Signal::SIGTERM);
-                },
-            }
-        }
-    }
-
-    /// Gives the browser back and waits for the broker to say so; should that fail, the end of
-    /// the stream does it.
-    async fn release(&mut self) {
-        let request = Some(Request::Release(HoldRelease {}));
-        let ended = async {
-            if self.requests.send(HoldRequest { request }).await.is_err() {
-                return;
-            }
-            while let Ok(Some(message)) = self.events.message().await {
-                if matches!(message.event, Some(Event::Ended(_))) {
-                    return;
-                }
-            }
-        };
-        let _ = timeout(RELEASE_BOUND, ended).await;
-    }
 }
 
-/// Why the command has to end, when it has to.
-fn lost(event: Result<Option<HoldResponse>, tonic::Status>) -> Option<Failure> {
-    match event {
-        Ok(Some(HoldResponse {
-            event: Some(Event::Ended(ended)),
-        })) => Some(told(&ended)),
-        Ok(Some(_)) => None,
-        Ok(None) => Some(Failure::other("the broker ended the call")),
-        Err(status) => Some(status.into()),
-    }
+/// Should the broker not confirm it, the end of the connection, which follows, gives the browser back.
+async fn give_back(lease: Lease) {
+    let _ = lease.release().await;
 }
 
-fn told(ended: &Ended) -> Failure {
-    let reason = ended.reason();
-    let word = reason.as_str_name().trim_start_matches("END_REASON_");
-    let code = match reason {
-        proto::EndReason::Expired => exit::DEADLINE,
-        proto::EndReason::Drained => exit::UNAVAILABLE,
+/// Why the command had to end.
+fn lost(end: End) -> Failure {
+    let ended = match end {
+        Ok(ended) => ended,
+        Err(error) => return error.into(),
+    };
+    let code = match ended.reason() {
+        EndReason::Expired => exit::DEADLINE,
+        EndReason::Drained => exit::UNAVAILABLE,
         _ => 1,
     };
+    let word = ended.reason().word();
     Failure::new(code, format!("the lease ended before the command: {word}"))
 }
 

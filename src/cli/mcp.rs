@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     auth,
+    client::Client,
     config::{self, Config},
     mcp::{self, Options, Tools},
     server::{self, Server},
@@ -109,9 +110,8 @@ async fn choose(args: &McpArgs) -> Option<Target> {
     answers.then_some(target)
 }
 
-fn broker(target: &Target) -> Result<mcp::Broker, Failure> {
-    let (endpoint, authorization) = target.parts()?;
-    Ok(mcp::Broker::new(endpoint.connect_lazy(), authorization))
+fn broker(target: &Target) -> Result<Client, Failure> {
+    Ok(target.builder()?.connect_lazy()?)
 }
 
 /// A broker in this process, for as long as the shim runs.
@@ -152,7 +152,7 @@ fn say(what: std::fmt::Arguments<'_>) {
     let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("berth mcp: {what}\n"));
 }
 
-async fn shim(broker: mcp::Broker, args: &McpArgs) -> Result<(), Failure> {
+async fn shim(broker: Client, args: &McpArgs) -> Result<(), Failure> {
     let tools = match args.tools {
         Offer::Core => Tools::Core,
         Offer::All => Tools::All,

@@ -1,12 +1,15 @@
 //! Something to look at while something takes long, on a terminal only.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{io::IsTerminal, sync::Arc, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A line that moves until it is dropped.
+/// A line that moves until all its clones are dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Progress(Arc<Line>);
+
 #[derive(Debug)]
-pub(super) struct Progress(ProgressBar);
+struct Line(ProgressBar);
 
 impl Progress {
     pub(super) fn start(what: &str) -> Self {
@@ -21,15 +24,15 @@ impl Progress {
             ProgressBar::hidden()
         };
         bar.set_message(what.to_owned());
-        Self(bar)
+        Self(Arc::new(Line(bar)))
     }
 
     pub(super) fn say(&self, what: String) {
-        self.0.set_message(what);
+        self.0.0.set_message(what);
     }
 }
 
-impl Drop for Progress {
+impl Drop for Line {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -11,9 +11,12 @@ use super::{
     failure::Failure,
     session::Session,
 };
-use crate::proto::{
-    self, ClickRequest, DragRequest, HistoryStep, HoverRequest, MouseButton, NavigateRequest,
-    PressRequest, ScrollRequest, WaitForRequest, WaitUntil, wait_for_request::Condition,
+use crate::{
+    client::within,
+    proto::{
+        self, ClickRequest, DragRequest, HistoryStep, HoverRequest, MouseButton, NavigateRequest,
+        PressRequest, ScrollRequest, WaitForRequest, WaitUntil, wait_for_request::Condition,
+    },
 };
 
 /// How long a page may take to come.
@@ -46,7 +49,7 @@ async fn go(session: &Session, request: NavigateRequest, most: u32) -> Result<An
         dialogs: session.dialogs(),
         ..request
     };
-    let request = session.broker.request(request, NAVIGATION);
+    let request = within(request, NAVIGATION);
     let gone = session.broker.pages().navigate(request).await?.into_inner();
     let mut answer = Answer::noting(notice);
     if gone.status >= 400 {
@@ -193,7 +196,7 @@ pub(super) async fn wait(session: &Session, args: args::WaitFor) -> Result<Answe
             condition: Some(condition),
             dialogs: session.dialogs(),
         };
-        let request = session.broker.request(request, WAIT);
+        let request = within(request, WAIT);
         let waited = session.broker.pages().wait_for(request).await?.into_inner();
         result = waited.result;
     }

@@ -4,6 +4,8 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::client;
+
 /// Why a tool did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -31,6 +33,15 @@ impl std::fmt::Display for Failure {
             return Ok(());
         }
         write!(f, "\nNext: {}", self.next)
+    }
+}
+
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        match error.status() {
+            Some(status) => status.clone().into(),
+            None => Self::new(error.to_string(), ""),
+        }
     }
 }
 

@@ -12,9 +12,12 @@ use super::{
     failure::Failure,
     session::Session,
 };
-use crate::proto::{
-    ContentVerdict, FetchContents, FetchFormat, FetchRequest, FetchResponse, FetchStrategy,
-    WaitUntil,
+use crate::{
+    client::within,
+    proto::{
+        ContentVerdict, FetchContents, FetchFormat, FetchRequest, FetchResponse, FetchStrategy,
+        WaitUntil,
+    },
 };
 
 /// How long a fetch may take.
@@ -134,7 +137,7 @@ async fn one(
         max_bytes: LARGEST,
         ..FetchRequest::default()
     };
-    let request = session.broker.request(asked.clone(), FETCH);
+    let request = within(asked.clone(), FETCH);
     let response = session.broker.fetches().fetch(request).await?.into_inner();
     let in_browser = response.via() == FetchStrategy::Browser;
     let fetched = match read(response, wanted) {
@@ -153,7 +156,7 @@ async fn patient(session: &Session, asked: FetchRequest, wanted: Format) -> Opti
         wait_until: WaitUntil::NetworkIdle.into(),
         ..asked
     };
-    let request = session.broker.request(request, SCRIPTS);
+    let request = within(request, SCRIPTS);
     let response = session.broker.fetches().fetch(request).await.ok()?;
     read(response.into_inner(), wanted).ok()
 }

@@ -14,9 +14,12 @@ use super::{
     fetch,
     session::Session,
 };
-use crate::proto::{
-    ContentRequest, EvaluateRequest, ImageFormat, PageEvent, PdfRequest, ScreenshotOptions,
-    ScreenshotRequest, SnapshotRequest, page_event::Event,
+use crate::{
+    client::within,
+    proto::{
+        ContentRequest, EvaluateRequest, ImageFormat, PageEvent, PdfRequest, ScreenshotOptions,
+        ScreenshotRequest, SnapshotRequest, page_event::Event,
+    },
 };
 
 /// How long looking may take.
@@ -32,7 +35,7 @@ pub(super) async fn snapshot(session: &Session, args: args::Snapshot) -> Result<
         element: wanted,
         changes_only: args.changes_only,
     };
-    let request = session.broker.request(request, LOOK);
+    let request = within(request, LOOK);
     let seen = session.broker.pages().snapshot(request).await?.into_inner();
     let mut answer = Answer::noting(notice);
     answer.page(&seen.page.clone().unwrap_or_default());
@@ -68,7 +71,7 @@ pub(super) async fn screenshot(
         element: wanted,
         max_bytes: 32 << 20,
     };
-    let request = session.broker.request(request, LOOK);
+    let request = within(request, LOOK);
     let taken = session
         .broker
         .pages()
@@ -102,7 +105,7 @@ pub(super) async fn pdf(session: &Session, _: args::Nothing) -> Result<Answer, F
         max_bytes: 32 << 20,
         ..PdfRequest::default()
     };
-    let request = session.broker.request(request, LOOK);
+    let request = within(request, LOOK);
     let printed = session.broker.pages().pdf(request).await?.into_inner();
     let mut answer = Answer::noting(notice);
     answer.page(&printed.page.unwrap_or_default());
@@ -132,7 +135,7 @@ pub(super) async fn evaluate(session: &Session, args: args::Evaluate) -> Result<
         dialogs: session.dialogs(),
         max_bytes: 16 << 20,
     };
-    let request = session.broker.request(request, LOOK);
+    let request = within(request, LOOK);
     let evaluated = session.broker.pages().evaluate(request).await?.into_inner();
     let mut answer = Answer::noting(notice);
     answer.events(session, &evaluated.result.unwrap_or_default().events);
@@ -160,7 +163,7 @@ pub(super) async fn content(session: &Session, args: args::Content) -> Result<An
         formats: vec![fetch::format(args.format).into()],
         max_bytes: 16 << 20,
     };
-    let request = session.broker.request(request, LOOK);
+    let request = within(request, LOOK);
     let read = session.broker.pages().content(request).await?.into_inner();
     let mut answer = Answer::noting(notice);
     let page = read.page.unwrap_or_default();

@@ -1,12 +1,11 @@
 //! The MCP shim: tool calls of an agent's host in, gRPC out.
 //!
-//! It knows the broker by the generated client alone. Each MCP session has at most one lease, held by a
+//! It knows the broker as any client does. Each MCP session has at most one lease, held by a
 //! `Hold` stream from the first browser tool on: however the session ends, the browser is back at once.
 //! Protocol: Model Context Protocol, revisions 2024-11-05 to 2026-07-28.
 
 mod answer;
 mod args;
-mod broker;
 mod browse;
 mod budget;
 mod catalog;
@@ -37,8 +36,9 @@ use rmcp::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::{broker::Broker, catalog::Tools};
+pub use self::catalog::Tools;
 use self::{server::Shim, session::Session};
+use crate::client::Client;
 
 /// How the shim behaves.
 #[derive(Clone, Debug)]
@@ -87,11 +87,11 @@ pub enum Error {
 /// # Cancel safety
 /// Yes: the session ends.
 pub async fn serve_stdio(
-    broker: Broker,
+    broker: Client,
     options: Options,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let session = Session::new(broker, options);
+    let session = Session::new(broker.clone(), options);
     let host_gone = parent::gone();
     let serve = async {
         let running = match Shim::new(session).serve(stdio()).await {
@@ -104,11 +104,13 @@ pub async fn serve_stdio(
         ended.map_err(|error| Error::Transport(error.to_string()))?;
         Ok(())
     };
-    tokio::select! {
+    let served = tokio::select! {
         served = serve => served,
         () = host_gone => Ok(()),
         () = stop => Ok(()),
-    }
+    };
+    broker.close().await;
+    served
 }
 
 /// Serves sessions over streamable HTTP at `/mcp` of `listener`, until `stop`. Each has a browser of its
@@ -124,7 +126,7 @@ pub async fn serve_stdio(
 /// Yes: all sessions end.
 pub async fn serve_http(
     listener: TcpListener,
-    broker: Broker,
+    broker: Client,
     options: Options,
     stop: CancellationToken,
 ) -> Result<(), Error> {
@@ -144,12 +146,15 @@ pub async fn serve_http(
         sessions: false,
         ..options
     };
+    let shared = broker.clone();
     let service = StreamableHttpService::new(
-        move || Ok(Shim::new(Session::new(broker.clone(), options.clone()))),
+        move || Ok(Shim::new(Session::new(shared.clone(), options.clone()))),
         sessions.into(),
         config,
     );
     let router = axum::Router::new().nest_service("/mcp", service);
     let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    serve.await.map_err(Error::Listen)
+    let served = serve.await.map_err(Error::Listen);
+    broker.close().await;
+    served
 }

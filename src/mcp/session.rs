@@ -6,8 +6,11 @@ use parking_lot::Mutex;
 use tokio::sync;
 use tonic::Request;
 
-use super::{Broker, Options, failure::Failure, lease::Held, store::Store};
-use crate::proto::{DialogAnswer, Lease, PageEvent, PageRef};
+use super::{Options, failure::Failure, lease, store::Store};
+use crate::{
+    client::{Client, Lease, within},
+    proto::{self, DialogAnswer, PageEvent, PageRef},
+};
 
 /// So many events are remembered for the tools that list them.
 const REMEMBERED: usize = 300;
@@ -17,9 +20,9 @@ const TEXTS: usize = 8;
 /// One session of an agent's host.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) broker: Broker,
+    pub(super) broker: Client,
     pub(super) options: Options,
-    held: sync::Mutex<Option<Held>>,
+    held: sync::Mutex<Option<Lease>>,
     events: Mutex<VecDeque<PageEvent>>,
     /// How dialogs of the next action are answered.
     dialogs: Mutex<Option<DialogAnswer>>,
@@ -30,13 +33,13 @@ pub(super) struct Session {
 /// A lease that may be used, and what is to be said of it.
 #[derive(Clone, Debug)]
 pub(super) struct Browser {
-    pub(super) lease: Lease,
+    pub(super) lease: proto::Lease,
     /// The one before it is gone.
     pub(super) notice: Option<String>,
 }
 
 impl Session {
-    pub(super) fn new(broker: Broker, options: Options) -> Self {
+    pub(super) fn new(broker: Client, options: Options) -> Self {
         Self {
             broker,
             options,
@@ -50,8 +53,7 @@ impl Session {
 
     /// A call that acts on a page, or is over as soon.
     pub(super) fn action<T>(&self, message: T) -> Request<T> {
-        let within = self.options.action_timeout;
-        self.broker.request(message, within)
+        within(message, self.options.action_timeout)
     }
 
     /// The session's browser; one is leased when there is none.
@@ -59,25 +61,22 @@ impl Session {
         let mut held = self.held.lock().await;
         let mut notice = None;
         if let Some(before) = &*held {
-            match before.ended() {
-                None => {
-                    return Ok(Browser {
-                        lease: before.lease.clone(),
-                        notice,
-                    });
-                }
-                Some(reason) => {
-                    notice = Some(format!(
-                        "Note: the browser before ended ({reason}); this is a new one, without its pages and logins."
-                    ));
-                }
-            }
+            let Some(end) = before.end() else {
+                return Ok(Browser {
+                    lease: before.granted().clone(),
+                    notice,
+                });
+            };
+            let how = lease::told(&end);
+            notice = Some(format!(
+                "Note: the browser before ended ({how}); this is a new one, without its pages and logins."
+            ));
         }
         *held = None;
         let idle = self.options.idle_timeout.max(Duration::from_secs(1));
-        let opened = held.insert(Held::open(&self.broker, idle).await?);
+        let opened = held.insert(lease::open(&self.broker, idle).await?);
         Ok(Browser {
-            lease: opened.lease.clone(),
+            lease: opened.granted().clone(),
             notice,
         })
     }
@@ -93,15 +92,17 @@ impl Session {
     }
 
     /// The lease, when there is one, and how it ended, when it has.
-    pub(super) async fn lease(&self) -> Option<(Lease, Option<String>)> {
+    pub(super) async fn lease(&self) -> Option<(proto::Lease, Option<String>)> {
         let held = self.held.lock().await;
-        held.as_ref().map(|held| (held.lease.clone(), held.ended()))
+        let told = |held: &Lease| held.end().as_ref().map(lease::told);
+        held.as_ref()
+            .map(|held| (held.granted().clone(), told(held)))
     }
 
     /// Gives the browser back; whether there was one.
     pub(super) async fn give_back(&self) -> bool {
         let mut held = self.held.lock().await;
-        held.take().is_some_and(|held| held.ended().is_none())
+        held.take().is_some_and(|held| held.end().is_none())
     }
 
     pub(super) fn answer_dialogs(&self, answer: DialogAnswer) {

@@ -11,9 +11,12 @@ use super::{
     failure::Failure,
     session::Session,
 };
-use crate::proto::{
-    ActivatePageRequest, ClosePageRequest, DialogAnswer, ListPagesRequest, NewPageRequest, Page,
-    PageRef, WaitUntil,
+use crate::{
+    client::within,
+    proto::{
+        ActivatePageRequest, ClosePageRequest, DialogAnswer, ListPagesRequest, NewPageRequest,
+        Page, PageRef, WaitUntil,
+    },
 };
 
 /// So many tabs are told.
@@ -35,7 +38,7 @@ pub(super) async fn run(session: &Session, args: args::Tabs) -> Result<Answer, F
                 wait_until: WaitUntil::DomContentLoaded.into(),
                 ..NewPageRequest::default()
             };
-            let request = session.broker.request(request, NAVIGATION);
+            let request = within(request, NAVIGATION);
             let opened = client.new_page(request).await?.into_inner();
             answer.events(session, &opened.result.unwrap_or_default().events);
         }

@@ -22,7 +22,7 @@ use crate::{
     cli::exit::Failure,
     proto::{
         FetchFailure, FetchManyOptions, FetchManyRequest, FetchResponse, FetchStrategy,
-        fetch_many_response::Result as Outcome, fetch_service_client::FetchServiceClient,
+        fetch_many_response::Result as Outcome,
     },
 };
 
@@ -32,8 +32,8 @@ pub(super) async fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
         fs::create_dir_all(dir)
             .map_err(|error| Failure::other(format!("{}: {error}", dir.display())))?;
     }
-    let channel = args.target.connect().await?;
-    let mut client = FetchServiceClient::new(channel).max_decoding_message_size(args.room());
+    let client = args.target.connect().await?;
+    let mut client = client.fetches().max_decoding_message_size(args.room());
     let (ask, requests) = mpsc::channel(1);
     // What is asked is told before it is sent: no result comes for what is not known yet.
     let (tell, mut told) = mpsc::unbounded_channel();

@@ -11,15 +11,16 @@ use std::{
     time::Duration,
 };
 
-use tonic::Request;
-
 pub(super) use self::args::FetchArgs;
 use super::{
     client::runtime,
     exit::{self, Failure},
     progress::Progress,
 };
-use crate::proto::{FetchResponse, FetchStrategy, fetch_service_client::FetchServiceClient};
+use crate::{
+    client,
+    proto::{FetchResponse, FetchStrategy},
+};
 
 pub(super) fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
     if args.is_many() {
@@ -57,11 +58,10 @@ pub(super) fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
 
 async fn fetch(args: &FetchArgs, url: &str) -> Result<FetchResponse, Failure> {
     let progress = Progress::start(&format!("fetching {url}"));
-    let channel = args.target.connect().await?;
-    let mut client = FetchServiceClient::new(channel).max_decoding_message_size(args.room());
-    let mut request = Request::new(args.request(url.to_owned()));
-    request.set_timeout(args.timeout);
-    let response = client.fetch(request).await?.into_inner();
+    let client = args.target.connect().await?;
+    let request = client::within(args.request(url.to_owned()), args.timeout);
+    let mut fetches = client.fetches().max_decoding_message_size(args.room());
+    let response = fetches.fetch(request).await?.into_inner();
     drop(progress);
     Ok(response)
 }

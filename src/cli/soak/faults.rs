@@ -13,7 +13,7 @@ use tonic::Request;
 
 use super::{
     broker::berth,
-    work::{Leases, SOON, browser_of, request},
+    work::{SOON, browser_of, request},
     world::{BOUND, Worker, Wrong},
 };
 use crate::{
@@ -241,7 +241,7 @@ impl Worker {
         let after = self.moment(300);
         let own = self.world.target.connect().await;
         let own = own.map_err(|failure| Wrong::new(format!("{failure:?}")))?;
-        let held = self.granted(Leases::new(own)).await?;
+        let held = self.granted(own.leases()).await?;
         let lease = held.lease.clone();
         sleep(after).await;
         drop(held);

@@ -24,7 +24,7 @@ use super::{
     stats::{float, whole},
 };
 use crate::{
-    cli::client::Connection,
+    client::Connection,
     proto::{GetStatusRequest, Status, admin_service_client::AdminServiceClient},
 };
 

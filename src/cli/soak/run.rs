@@ -94,7 +94,7 @@ pub(super) async fn part(
             .map(|child| (child.pid, child.run_dir().to_owned()));
         let pid = child.as_ref().map(|child| child.pid);
         let mut probe = Probe::new(
-            target.connect().await?,
+            target.connect().await?.connection(),
             ops.or_else(|| options.ops.clone()),
             tree,
         );
@@ -177,7 +177,7 @@ impl Running<'_> {
         let mut load = JoinSet::new();
         let stop = CancellationToken::new();
         for nr in 0..record.concurrency {
-            let channel = self.world.target.connect().await?;
+            let channel = self.world.target.connect().await?.connection();
             let part = record.parts.len();
             let worker = Worker::new(self.world.clone(), channel, record.seed, part, nr);
             load.spawn(worker.run(stop.clone()));

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     browser::visit,
-    cli::client::{Connection, duration},
+    cli::client::duration,
+    client::Connection,
     deadline::Deadline,
     drain::Drain,
     proto::{

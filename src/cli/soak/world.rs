@@ -20,7 +20,7 @@ use super::{
     origin::Origin,
     tally::{Outcome, Tally},
 };
-use crate::cli::client::{Connection, Target};
+use crate::{cli::client::Target, client::Connection};
 
 /// Longest that any work may take.
 pub(super) const BOUND: Duration = Duration::from_secs(30);

@@ -10,15 +10,18 @@ use tonic::{Request, Streaming};
 
 use super::{
     super::{
-        client::{Connection, Target, duration},
+        client::{Target, duration},
         exit::Failure,
     },
     app::{Deed, News},
     words::clean,
 };
-use crate::proto::{
-    DrainRequest, EndLeaseRequest, ResumeRequest, RetireBrowserRequest, Status, WatchStatusRequest,
-    WatchStatusResponse, admin_service_client::AdminServiceClient,
+use crate::{
+    client::Connection,
+    proto::{
+        DrainRequest, EndLeaseRequest, ResumeRequest, RetireBrowserRequest, Status,
+        WatchStatusRequest, WatchStatusResponse, admin_service_client::AdminServiceClient,
+    },
 };
 
 /// How long to wait before the first new try; it doubles from one to the next.
@@ -27,8 +30,6 @@ const SOONEST: Duration = Duration::from_millis(500);
 const LATEST: Duration = Duration::from_secs(10);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A full pool with thousands of labelled leases is more than the usual limit of a message.
-const LARGEST: usize = 64 << 20;
 
 /// Tells `news` how the broker is, each `interval`, until nobody listens. What is lost is tried
 /// again.
@@ -115,9 +116,7 @@ pub(super) async fn act(target: &Target, deed: Deed) -> Result<String, String> {
                 let lease_id = id.clone();
                 let ended = client.end_lease(EndLeaseRequest { lease_id }).await?;
                 let lease = ended.into_inner().lease.unwrap_or_default();
-                let reason = lease.end_reason().as_str_name();
-                let reason = reason.trim_start_matches("END_REASON_");
-                format!("{id} ended: {reason}")
+                format!("{id} ended: {}", lease.end_reason().word())
             }
             Deed::Drain => {
                 let shutdown = false;
@@ -136,8 +135,7 @@ pub(super) async fn act(target: &Target, deed: Deed) -> Result<String, String> {
 }
 
 async fn admin(target: &Target) -> Result<AdminServiceClient<Connection>, Failure> {
-    let client = AdminServiceClient::new(target.connect().await?);
-    Ok(client.max_decoding_message_size(LARGEST))
+    Ok(target.connect().await?.admin())
 }
 
 async fn in_time<T>(bound: Duration, work: impl Future<Output = T>) -> Result<T, Failure> {
