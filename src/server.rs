@@ -67,7 +67,10 @@ pub enum Ended {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address cannot be had.
-    #[error("cannot listen on {address} ({setting}): {source}")]
+    #[error(
+        "cannot listen on {address} ({setting}): {source}{}",
+        remedy(source, setting)
+    )]
     Listen {
         /// The setting it comes from.
         setting: &'static str,
@@ -97,6 +100,18 @@ pub enum Error {
     /// The metrics cannot be set up.
     #[error(transparent)]
     Metrics(#[from] metrics::Error),
+}
+
+/// What helps when an address cannot be had.
+fn remedy(error: &io::Error, setting: &str) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there, perhaps a broker",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+        io::ErrorKind::PermissionDenied => "ports below 1024 are kept for root",
+        _ => return String::new(),
+    };
+    let flag = setting.replace('_', "-");
+    format!("; {why}: set another with --{flag}")
 }
 
 /// What is kept of the shutdown's time for what comes after the grace: killing, reaping, closing. A
@@ -358,4 +373,29 @@ fn bound(setting: &'static str, listener: &TcpListener) -> Result<SocketAddr, Er
         address: SocketAddr::from(([0; 4], 0)),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_cannot_be_had_is_told_with_its_remedy() {
+        let error = |kind| Error::Listen {
+            setting: "ops_listen",
+            address: ([127, 0, 0, 1], 80).into(),
+            source: io::Error::from(kind),
+        };
+        for (kind, said) in [
+            (io::ErrorKind::PermissionDenied, "below 1024"),
+            (io::ErrorKind::AddrInUse, "another program"),
+            (io::ErrorKind::AddrNotAvailable, "no such address"),
+        ] {
+            let told = error(kind).to_string();
+            assert!(
+                told.contains(said) && told.ends_with("set another with --ops-listen"),
+                "{told}"
+            );
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::{process::Output, time::Duration};
 
 use nix::sys::signal::Signal;
 use support::{Broker, Ground, Service, acquire, berth, until};
-use tokio::time::timeout;
+use tokio::{process::Command, time::timeout};
 
 /// Runs `berth` and waits for it.
 async fn run(arguments: &[&str]) -> Output {
@@ -108,11 +108,77 @@ async fn a_port_that_is_taken_is_named() {
     let output = run(&["serve", "--listen", &address, "--run-dir", &run_dir]).await;
     assert_eq!(code(&output), 1);
     assert!(
-        err(&output).contains(&address) && err(&output).contains("listen"),
+        err(&output).contains(&address) && err(&output).contains("set another with --listen"),
         "{}",
         err(&output)
     );
     ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_directory_that_cannot_be_is_told_with_its_remedy() {
+    // Nobody makes directories there, root neither.
+    let output = run(&["serve", "--run-dir", "/sys/berth"]).await;
+    assert_eq!(code(&output), 1);
+    let said = err(&output);
+    assert!(
+        said.contains("/sys/berth") && said.contains("with --run-dir"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_address_is_told_from_a_wrong_port_and_a_wrong_protocol() {
+    let ground = Ground::new();
+    let service = Service::start(ground.path(), &[]).await;
+    let bare = service.grpc.trim_start_matches("http://").to_owned();
+    let ops = format!("http://{}", service.ops);
+    let tls = format!("https://{bare}");
+    for (endpoint, exit, said) in [
+        (&bare, 2, "neither http:// nor https://"),
+        (&ops, 1, "is that the gRPC port of a broker?"),
+        (&tls, 69, "running there, with TLS?"),
+    ] {
+        let output = run(&["lease", "--endpoint", endpoint, "--", "true"]).await;
+        assert!(err(&output).contains(said), "{endpoint}: {}", err(&output));
+        assert_eq!(code(&output), exit, "{}", err(&output));
+    }
+    service.signal(Signal::SIGTERM);
+    assert_eq!(service.ended().await.0, Some(0));
+    ground.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shells_and_man_take_what_is_printed_for_them() {
+    for shell in ["bash", "zsh", "fish"] {
+        let completions = out(&run(&["completions", shell]).await);
+        assert!(completions.contains("max-browsers"), "{shell}");
+    }
+    let sourced = "source <(\"$0\" completions bash) && complete -p berth";
+    let registered = Command::new("bash")
+        .args(["-c", sourced, env!("CARGO_BIN_EXE_berth")])
+        .output()
+        .await
+        .unwrap();
+    assert!(out(&registered).contains("_berth"), "{registered:?}");
+    let page = out(&run(&["man"]).await);
+    for command in [
+        "serve", "fetch", "lease", "mcp", "top", "health", "token", "soak",
+    ] {
+        assert!(page.contains(&format!("berth\\-{command}(1)")), "{page}");
+        let own = out(&run(&["man", command]).await);
+        assert!(
+            own.contains(".SH OPTIONS") && own.contains("berth"),
+            "{own}"
+        );
+    }
+    let wrong = run(&["man", "tea"]).await;
+    assert_eq!(code(&wrong), 2);
+    assert!(
+        err(&wrong).contains("serve, fetch, lease"),
+        "{}",
+        err(&wrong)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,10 +43,23 @@ pub struct Swept {
 
 /// The run directory cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("run directory {}: {source}", path.display())]
+#[error("run directory {}: {source}{}", path.display(), remedy(source))]
 pub struct Error {
     path: PathBuf,
     source: io::Error,
+}
+
+/// What helps when it cannot be used.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; name one that this user may write to with --run-dir"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space there, or name another with --run-dir"
+        }
+        _ => "",
+    }
 }
 
 impl RunDir {
@@ -219,5 +232,23 @@ fn make_private(dir: &Path) -> io::Result<()> {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
         }
         made => made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_foreign_directory_are_told_with_their_remedies() {
+        for (kind, said) in [
+            (io::ErrorKind::StorageFull, "free some space"),
+            (io::ErrorKind::PermissionDenied, "this user may write"),
+            (io::ErrorKind::ReadOnlyFilesystem, "this user may write"),
+        ] {
+            let (path, source) = ("/run/berth".into(), kind.into());
+            let told = Error { path, source }.to_string();
+            assert!(told.contains(said) && told.contains("--run-dir"), "{told}");
+        }
     }
 }

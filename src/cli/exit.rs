@@ -87,6 +87,10 @@ impl From<client::Error> for Failure {
                 Code::ResourceExhausted => RETRY,
                 Code::PermissionDenied => DENIED,
                 Code::DeadlineExceeded | Code::Cancelled => DEADLINE,
+                Code::Unauthenticated => {
+                    let how = "BERTH_TOKEN or --token-file, or --cert with --key";
+                    return Self::other(format!("{error}; here by {how}"));
+                }
                 _ => 1,
             },
         };

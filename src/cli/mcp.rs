@@ -23,9 +23,10 @@ use crate::{
 /// Where a broker is looked for when nobody says where it is.
 const USUAL: &str = "http://127.0.0.1:50051";
 
-/// Serve the Model Context Protocol: tools for an AI agent, translated into calls of a broker. Speaks on standard
-/// input and output unless --http is given. Without --endpoint, and when no broker answers where it usually is,
-/// one is started in this process.
+/// Serve the Model Context Protocol: tools for an AI agent, translated into calls of a broker
+///
+/// Speaks on standard input and output unless --http is given. Without --endpoint, and when no broker answers
+/// where it usually is, one is started in this process.
 #[derive(Args, Clone, Debug)]
 pub(super) struct McpArgs {
     /// The broker's gRPC address; https:// for TLS [default: http://127.0.0.1:50051]

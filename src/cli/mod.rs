@@ -1,7 +1,7 @@
 //! The command `berth`.
 //!
 //! `serve` runs the service; `fetch`, `lease`, `mcp`, `top` and `health` are clients of one, over gRPC alone;
-//! `token` makes credentials for callers; `demo` runs both in one process and shows the main job; `soak` runs the service as a child for as
+//! `token` makes credentials for callers; `completions` and `man` are for shells and their users; `demo` runs both in one process and shows the main job; `soak` runs the service as a child for as
 //! long as wanted and judges how it stands.
 
 mod client;
@@ -14,6 +14,7 @@ mod lease;
 mod mcp;
 mod progress;
 mod serve;
+mod shell;
 mod signals;
 mod soak;
 mod token;
@@ -24,8 +25,15 @@ use std::process::ExitCode;
 use clap::{Args, Command, FromArgMatches};
 
 use self::{
-    exit::Failure, fetch::FetchArgs, health::HealthArgs, lease::LeaseArgs, mcp::McpArgs,
-    soak::SoakArgs, token::TokenArgs, top::TopArgs,
+    exit::Failure,
+    fetch::FetchArgs,
+    health::HealthArgs,
+    lease::LeaseArgs,
+    mcp::McpArgs,
+    shell::{CompletionsArgs, ManArgs},
+    soak::SoakArgs,
+    token::TokenArgs,
+    top::TopArgs,
 };
 use crate::config;
 
@@ -67,6 +75,8 @@ pub fn command() -> Command {
         .subcommand(HealthArgs::augment_args(client("health")))
         .subcommand(TokenArgs::augment_args(Command::new("token")))
         .subcommand(SoakArgs::augment_args(Command::new("soak")))
+        .subcommand(CompletionsArgs::augment_args(Command::new("completions")))
+        .subcommand(ManArgs::augment_args(Command::new("man")))
         .subcommand(
             client("demo")
                 .about("Show the main job: start a broker, lease a browser, fetch pages, leave nothing")
@@ -96,6 +106,12 @@ pub fn main() -> ExitCode {
         Some(("health", matches)) => HealthArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| health::run(&args)),
+        Some(("completions", matches)) => CompletionsArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(|args| shell::completions(&args)),
+        Some(("man", matches)) => ManArgs::from_arg_matches(matches)
+            .map_err(Failure::usage)
+            .and_then(|args| shell::man(&args)),
         Some(("token", matches)) => TokenArgs::from_arg_matches(matches)
             .map_err(Failure::usage)
             .and_then(|args| token::run(&args)),

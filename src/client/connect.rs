@@ -10,7 +10,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
-use super::{Client, Error, is_secure};
+use super::{Client, Error};
 use crate::drain::Drain;
 
 /// How long a connection may take to be there.
@@ -124,7 +124,13 @@ impl Builder {
         };
         let bearer = self.bearer()?;
         let mut endpoint = Endpoint::from_shared(self.endpoint.clone()).map_err(wrong)?;
-        if is_secure(endpoint.uri()) {
+        if !matches!(endpoint.uri().scheme_str(), Some("http" | "https")) {
+            return Err(Error::Endpoint {
+                endpoint: self.endpoint.clone(),
+                why: "it begins with neither http:// nor https://".into(),
+            });
+        }
+        if endpoint.uri().scheme_str() == Some("https") {
             let tls = self.tls.clone();
             let tls = match self.own_authorities {
                 true => tls,
@@ -172,15 +178,22 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_wrong_is_said_before_anything_is_called() {
-        let odd = Client::builder("no address").connect_lazy().unwrap_err();
-        assert!(matches!(odd, Error::Endpoint { .. }), "{odd}");
-        assert!(odd.to_string().contains("http://127.0.0.1:50051"), "{odd}");
+        for odd in ["no address", "127.0.0.1:50051", "ws://127.0.0.1:50051"] {
+            let odd = Client::builder(odd).connect_lazy().unwrap_err();
+            assert!(matches!(odd, Error::Endpoint { .. }), "{odd}");
+            assert!(odd.to_string().contains("http://127.0.0.1:50051"), "{odd}");
+        }
         let token = Client::builder("http://[::1]:1").token("a\nb");
         let odd = token.connect_lazy().unwrap_err();
         assert!(matches!(odd, Error::Token), "{odd}");
         let odd = Client::connect("http://127.0.0.1:1").await.unwrap_err();
         assert!(matches!(odd, Error::Unreachable { .. }), "{odd}");
-        assert!(odd.to_string().contains("berth serve"), "{odd}");
+        assert!(
+            odd.to_string().contains("is `berth serve` running there?"),
+            "{odd}"
+        );
+        let odd = Client::connect("https://127.0.0.1:1").await.unwrap_err();
+        assert!(odd.to_string().contains("with TLS"), "{odd}");
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ pub enum Error {
     #[error("the token has characters no token has")]
     Token,
     /// Nobody answers there.
-    #[error("no broker at {endpoint}: {why}; is `berth serve` running there?")]
+    #[error("no broker at {endpoint}: {why}; is `berth serve` running there{}?", with_tls(.endpoint))]
     Unreachable {
         /// Where it was looked for.
         endpoint: String,
@@ -78,12 +78,26 @@ impl Error {
     }
 }
 
+/// What else a broker has to have that is called so.
+fn with_tls(endpoint: &str) -> &'static str {
+    if endpoint.starts_with("https:") {
+        ", with TLS"
+    } else {
+        ""
+    }
+}
+
 /// The message, the reason and when to come back.
 fn tell(status: &Status) -> String {
     let details = status.get_error_details();
     let mut told = status.message().to_owned();
-    if let Some(info) = details.error_info() {
-        told += &format!(" ({})", info.reason);
+    match details.error_info() {
+        Some(info) => told += &format!(" ({})", info.reason),
+        // What the transport says, of something that answers otherwise than a broker.
+        None if std::error::Error::source(status).is_some() => {
+            told += "; is that the gRPC port of a broker?";
+        }
+        None => {}
     }
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
         told += &format!("; try again in {}", humantime::format_duration(delay));

@@ -1,6 +1,6 @@
 //! A leased browser, held by a stream.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -27,13 +27,22 @@ const EVENTS: usize = 4;
 pub type End = Result<Ended, Error>;
 
 /// A leased browser, of nobody else's. It is given back when this is dropped.
-#[derive(Debug)]
+#[must_use = "dropped, the browser is given back"]
 pub struct Lease {
     lease: proto::Lease,
     events: mpsc::Receiver<Event>,
     ended: watch::Receiver<Option<End>>,
     /// Dropped, the keeper gives the lease back.
     held: DropGuard,
+}
+
+impl fmt::Debug for Lease {
+    /// Without the URLs, which are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Lease");
+        shown.field("id", &self.lease.id);
+        shown.field("end", &self.end()).finish_non_exhaustive()
+    }
 }
 
 impl Lease {

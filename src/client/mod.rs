@@ -38,12 +38,7 @@ mod lease;
 
 use std::time::Duration;
 
-use tonic::{
-    IntoRequest, Request,
-    codegen::http::uri::Scheme,
-    service::interceptor::InterceptedService,
-    transport::{Channel, Uri},
-};
+use tonic::{IntoRequest, Request, service::interceptor::InterceptedService, transport::Channel};
 
 use crate::{
     drain::Drain,
@@ -208,9 +203,4 @@ pub fn within<T>(message: impl IntoRequest<T>, time: Duration) -> Request<T> {
     let mut request = message.into_request();
     request.set_timeout(time);
     request
-}
-
-/// Whether `uri` asks for TLS.
-fn is_secure(uri: &Uri) -> bool {
-    uri.scheme() == Some(&Scheme::HTTPS)
 }

@@ -121,9 +121,11 @@ pub async fn answer<S: AsyncWrite + Unpin>(path: &str, stream: &mut S) -> io::Re
             stream
                 .write_all(head("200 OK", &[html_type]).as_bytes())
                 .await?;
+            // Fast enough to be too large soon, slow enough that no browser is killed for the memory
+            // that the text takes: that is what /memory is for.
             loop {
                 stream.write_all(&[b'x'; 1 << 16]).await?;
-                sleep(Duration::from_millis(5)).await;
+                sleep(Duration::from_millis(50)).await;
             }
         }
         ["bomb", name] => {
