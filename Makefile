@@ -26,8 +26,11 @@ help:
 	@echo "make bench   the measured targets, as ratios within one run"
 	@echo "make bench-mcp  the MCP server beside Playwright's"
 
+# What `demo` and `soak` run; a program that is there already is taken by RUN=target/debug/berth.
+RUN ?= cargo run --locked --quiet $(PROFILE) --
+
 demo: chromium toolchain
-	cargo run --locked --quiet -- demo
+	$(RUN) demo
 
 serve: chromium toolchain
 	cargo run --locked --release -- serve $(FLAGS)
@@ -38,7 +41,6 @@ test: chromium toolchain clients
 lint: toolchain
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --lib --features fuzzing -- -D warnings
 	cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
@@ -82,7 +84,7 @@ DURATION ?= 10m
 PROFILE ?=
 
 soak: chromium toolchain
-	cargo run --locked --quiet $(PROFILE) -- soak --duration $(DURATION) --dir target/soak --fresh $(FLAGS)
+	$(RUN) soak --duration $(DURATION) --dir target/soak --fresh $(FLAGS)
 
 # The browser. Debian has the small, fast headless shell; where it is missing, Chromium will do.
 chromium:

@@ -6,35 +6,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Every source file with its path below `src`, without its tests.
-fn sources() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+/// Every Rust file below `root`, with its path there.
+fn files(root: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut folders = vec![root.clone()];
+    let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().flatten() {
             let path: PathBuf = entry.path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|kind| kind == "rs") {
-                let name = path
-                    .strip_prefix(&root)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned();
-                let text = fs::read_to_string(&path).unwrap();
-                let text = text
-                    .split("#[cfg(test)]\nmod tests {")
-                    .next()
-                    .unwrap()
-                    .to_owned();
-                found.push((name, text));
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+                found.push((name.to_owned(), fs::read_to_string(&path).unwrap()));
             }
         }
     }
-    assert!(found.len() > 40, "the sources are found");
+    assert!(found.len() > 40, "the files are found");
     found
+}
+
+/// Every source file with its path below `src`, without its tests.
+fn sources() -> Vec<(String, String)> {
+    let source = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let untested = source.into_iter().map(|(name, text)| {
+        let text = text.split("#[cfg(test)]\nmod tests {").next();
+        (name, text.unwrap().to_owned())
+    });
+    untested.collect()
 }
 
 /// The room a file belongs to: its folder or its own name.
@@ -247,6 +245,11 @@ fn files_are_small() {
             is_test(&file) || lines <= 400,
             "src/{file} has {lines} lines"
         );
+    }
+    // A test tells a story from end to end: longer, but one file is one idea there, too.
+    for (file, text) in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")) {
+        let lines = text.lines().count();
+        assert!(lines <= 600, "tests/{file} has {lines} lines");
     }
 }
 

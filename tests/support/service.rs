@@ -41,24 +41,18 @@ pub fn berth() -> Command {
     command
 }
 
+/// The arguments of a service on free ports; the run directory is to follow.
+#[rustfmt::skip]
+pub const SERVE: [&str; 10] = [
+    "serve", "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0",
+    "--log-format", "json", "--run-dir",
+];
+
 /// `berth serve` on free ports.
 pub fn serve(run_dir: &Path, flags: &[&str]) -> Command {
     let mut command = berth();
     command
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--gateway-listen",
-            "127.0.0.1:0",
-        ])
-        .args([
-            "--ops-listen",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-            "--run-dir",
-        ])
+        .args(SERVE)
         .arg(run_dir)
         .args(flags)
         // What a test says of it by a flag wins.

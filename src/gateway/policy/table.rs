@@ -1,6 +1,6 @@
 //! The table: every domain of the protocol, and every command that is not treated as its domain is.
 //!
-//! Every command that Chromium 156 describes at `/json/protocol` was looked at; `tests/cdp_policy.rs`
+//! Every command that Chromium 156 describes at `/json/protocol` was looked at; `tests/cdp_policy`
 //! tells when the browser at hand has a domain that is not here.
 
 use CdpRule::{Code, Machine, Network, Unknown};
