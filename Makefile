@@ -18,7 +18,7 @@ PROTOS := $(wildcard proto/berth/v1/*.proto)
 
 help:
 	@echo "make demo    lease a browser, drive it, fetch pages, leave nothing behind"
-	@echo "make serve   run the service (FLAGS='--max-browsers 8' …)"
+	@echo "make serve   run the service (FLAGS='--max-browsers 8' PROFILE=--release …)"
 	@echo "make test    every test, with real browsers and real clients"
 	@echo "make lint    formatting, clippy, documentation and dependencies, as CI has them"
 	@echo "make fuzz    every fuzz target for a minute (SECONDS_EACH=10 TARGETS='frames html' …)"
@@ -26,14 +26,15 @@ help:
 	@echo "make bench   the measured targets, as ratios within one run"
 	@echo "make bench-mcp  the MCP server beside Playwright's"
 
-# What `demo` and `soak` run; a program that is there already is taken by RUN=target/debug/berth.
+# What `demo`, `serve` and `soak` run, a debug build: one build for all first steps. `PROFILE=--release` for
+# figures that count. A program that is there already is taken by RUN=target/debug/berth.
 RUN ?= cargo run --locked --quiet $(PROFILE) --
 
 demo: chromium toolchain
 	$(RUN) demo
 
 serve: chromium toolchain
-	cargo run --locked --release -- serve $(FLAGS)
+	$(RUN) serve $(FLAGS)
 
 test: chromium toolchain clients
 	cargo test --locked
@@ -80,9 +81,6 @@ bench-mcp: chromium toolchain npm
 	cd benches/mcp && PAGES=$(PAGES) node compare.mjs ../../target/release/berth /usr/bin/chromium $(TURNS)
 
 DURATION ?= 10m
-# `--release` for figures that count; the debug build is there already.
-PROFILE ?=
-
 soak: chromium toolchain
 	$(RUN) soak --duration $(DURATION) --dir target/soak --fresh $(FLAGS)
 

@@ -53,7 +53,10 @@ async fn a_lease_is_released_by_word_by_drop_and_by_close() {
 
     let left = client.lease().await.unwrap();
     let id = left.id().to_owned();
+    let clone = client.clone();
     client.close().await;
+    let closed = clone.lease().await.unwrap_err();
+    assert_eq!(closed.code(), Code::Cancelled, "{closed}");
     assert_eq!(reason(&broker, id).await, EndReason::Released);
     assert_eq!(left.end().unwrap().unwrap().reason(), EndReason::Released);
     broker.stop().await;

@@ -106,6 +106,9 @@ impl Acquire {
 
     async fn wait_for_it(mut self) -> Result<Lease, Error> {
         let deadline = Deadline::after(self.wait.unwrap_or(WAIT));
+        if self.tasks.is_draining() {
+            return Err(Status::cancelled("this client is closed").into());
+        }
         loop {
             if self.wait.is_some() {
                 self.request.wait = deadline.remaining().try_into().ok();

@@ -125,10 +125,9 @@ async fn fetches_at_once_and_in_a_second_are_bounded_for_each_owner() {
     for status in refused {
         assert_eq!(quota(&status), "rate 20");
         let wait = retry(&status).unwrap();
-        assert!(
-            wait > Duration::ZERO && wait <= Duration::from_millis(50),
-            "{wait:?}"
-        );
+        // The one that was let in may have come a little after the one that was not.
+        let most = Duration::from_millis(50) + Duration::from_millis(1);
+        assert!(wait > Duration::ZERO && wait <= most, "{wait:?}");
     }
     // A stream of many keeps the time of its owner by itself.
     let url = house.broker.site.url("/");
