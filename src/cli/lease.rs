@@ -76,9 +76,9 @@ async fn acquire(args: &LeaseArgs) -> Result<Lease, Failure> {
     let progress = Progress::start("connecting to the broker");
     let client = args.target.connect().await?;
     progress.say("waiting for a browser".into());
-    let shown = progress.clone();
+    // Its line goes when nothing is asked for any more.
     let mut asked = client.lease().on_queued(move |position| {
-        shown.say(format!(
+        progress.say(format!(
             "waiting for a browser, number {position} in the queue"
         ));
     });

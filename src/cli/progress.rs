@@ -1,15 +1,12 @@
 //! Something to look at while something takes long, on a terminal only.
 
-use std::{io::IsTerminal, sync::Arc, time::Duration};
+use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A line that moves until all its clones are dropped.
-#[derive(Clone, Debug)]
-pub(super) struct Progress(Arc<Line>);
-
+/// A line that moves until it is dropped.
 #[derive(Debug)]
-struct Line(ProgressBar);
+pub(super) struct Progress(ProgressBar);
 
 impl Progress {
     pub(super) fn start(what: &str) -> Self {
@@ -24,15 +21,15 @@ impl Progress {
             ProgressBar::hidden()
         };
         bar.set_message(what.to_owned());
-        Self(Arc::new(Line(bar)))
+        Self(bar)
     }
 
     pub(super) fn say(&self, what: String) {
-        self.0.0.set_message(what);
+        self.0.set_message(what);
     }
 }
 
-impl Drop for Line {
+impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

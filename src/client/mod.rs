@@ -190,8 +190,8 @@ impl Client {
     }
 
     /// Gives every lease of this client and its clones back, and waits until the broker has said so, for
-    /// each at most 5 s. Nothing is leased by a clone afterwards. For the end of a program: what it does not wait for is ended by the broker, as
-    /// that of a client that vanished.
+    /// each at most 5 s. Nothing is leased by a clone afterwards. For the end of a program: what it does not
+    /// wait for is ended by the broker, as that of a client that vanished.
     pub async fn close(self) {
         self.tasks.cut();
         self.tasks.closed().await;
