@@ -133,6 +133,11 @@ impl Service {
         event(&mut self.log, name).await
     }
 
+    /// What it has logged since this, or an event, was last asked for.
+    pub fn said(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.log.try_recv().ok()).collect()
+    }
+
     /// Waits for its end and returns its exit code and the rest of its log.
     pub async fn ended(mut self) -> (Option<i32>, Vec<Value>) {
         let mut lines = Vec::new();
