@@ -233,3 +233,43 @@ fn roots(path: &PathBuf) -> Result<Vec<Certificate>, BuildError> {
     }
     Ok(read)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::{Egress, OwnPorts, Policy, Resolver, Settings};
+
+    fn clients(config: &Config) -> Clients {
+        let metrics = Metrics::new().unwrap();
+        let policy = Policy::new(Settings::default(), OwnPorts::default(), &metrics);
+        let resolver = Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap();
+        let route = Route::new(Egress::new(policy, resolver), None);
+        let ways = Ways::new(route.clone(), config.connect_timeout);
+        let drain = Drain::new(tokio::runtime::Handle::current());
+        let connections = Connections::default();
+        Clients::new(config, &connections, &ways, (&route, &drain), &metrics).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_proxies_unused_for_longest_lose_their_client() {
+        let config = Config::default();
+        let clients = clients(&config);
+        let ask = |port| {
+            let proxy = Proxy::parse(&format!("http://proxy.example:{port}")).unwrap();
+            clients.of(Some(&proxy)).unwrap();
+        };
+        let kept = || -> Vec<String> {
+            let proxied = clients.proxied.lock();
+            let addresses = proxied.iter().map(|(proxy, _)| proxy.address().to_owned());
+            addresses.collect()
+        };
+        (1..=40).for_each(ask);
+        assert_eq!(kept().len(), MOST_PROXIES.get());
+        assert!(kept()[0].contains(":40"), "the newest first: {:?}", kept());
+        tokio::time::advance(config.idle_timeout / 2).await;
+        ask(20);
+        tokio::time::advance(config.idle_timeout / 2).await;
+        ask(20);
+        assert_eq!(kept().len(), 1, "as idle connections, too: {:?}", kept());
+    }
+}
