@@ -237,13 +237,11 @@ fn roots(path: &PathBuf) -> Result<Vec<Certificate>, BuildError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::egress::{Egress, OwnPorts, Policy, Resolver, Settings};
+    use crate::{egress::Settings, fetch::ways};
 
     fn clients(config: &Config) -> Clients {
         let metrics = Metrics::new().unwrap();
-        let policy = Policy::new(Settings::default(), OwnPorts::default(), &metrics);
-        let resolver = Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap();
-        let route = Route::new(Egress::new(policy, resolver), None);
+        let route = ways::tests::route(Settings::default());
         let ways = Ways::new(route.clone(), config.connect_timeout);
         let drain = Drain::new(tokio::runtime::Handle::current());
         let connections = Connections::default();

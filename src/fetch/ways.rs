@@ -256,22 +256,26 @@ impl From<Denied> for Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{
         egress::{Egress, OwnPorts, Policy, Resolver, Settings},
         metrics::{EgressRule, Metrics},
     };
 
+    /// A way out by `settings` alone: without ports of its own, a DNS server that answers, a proxy.
+    pub(in crate::fetch) fn route(settings: Settings) -> Route {
+        let policy = Policy::new(settings, OwnPorts::default(), &Metrics::new().unwrap());
+        let resolver = Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap();
+        Route::new(Egress::new(policy, resolver), None)
+    }
+
     fn ways(allow: &str) -> Ways {
         let settings = Settings {
             allow: vec![allow.parse().unwrap()],
             ..Settings::default()
         };
-        let policy = Policy::new(settings, OwnPorts::default(), &Metrics::new().unwrap());
-        let resolver = Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap();
-        let route = Route::new(Egress::new(policy, resolver), None);
-        Ways::new(route, Duration::from_secs(5))
+        Ways::new(route(settings), Duration::from_secs(5))
     }
 
     fn url(text: &str) -> Url {
